@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the knowledge, the schemas, the collectors and the docs are.
+
+In a checkout (an editable install) they lie beside `analyzer/`; in a wheel the build hook has put them into
+`vnetkb/_data/`. Nothing else in the package may guess a path.
+"""
+
+from pathlib import Path
+
+from vnetkb.errors import VnetkbError
+
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "_data"
+COMPILED_KB_NAME = "kb.json"
+
+
+def is_packaged() -> bool:
+    """Tell whether this is an installed wheel (true) or a source tree (false)."""
+    return _PACKAGED.is_dir()
+
+
+def data_dir(name: str) -> Path:
+    """Return the folder `name` (`kb`, `schemas`, `collectors`, `docs`), whichever way vnetkb was installed.
+
+    Raises:
+        VnetkbError: The folder is missing, so the installation is incomplete.
+    """
+    folder = (_PACKAGED if is_packaged() else _PACKAGE.parents[1]) / name
+    if not folder.is_dir():
+        msg = f"{folder}: found nothing there, expected the folder that comes with vnetkb; install vnetkb again"
+        raise VnetkbError(msg)
+    return folder
+
+
+def kb_dir() -> Path:
+    """Return the folder with the knowledge base as YAML and Markdown."""
+    return data_dir("kb")
+
+
+def compiled_kb() -> Path | None:
+    """Return the compiled knowledge base of an installed wheel, `None` in a source tree."""
+    compiled = _PACKAGED / COMPILED_KB_NAME
+    return compiled if compiled.is_file() else None
+
+
+def schemas_dir() -> Path:
+    """Return the folder with the JSON Schemas."""
+    return data_dir("schemas")
+
+
+def collectors_dir() -> Path:
+    """Return the folder with the collector scripts."""
+    return data_dir("collectors")
+
+
+def host_collector() -> Path:
+    """Return the host collector, a POSIX sh script.
+
+    Raises:
+        VnetkbError: The script is missing, so the installation is incomplete.
+    """
+    script = collectors_dir() / "host" / "vnetkb-collect"
+    if not script.is_file():
+        msg = f"{script}: found nothing there, expected the host collector; install vnetkb again"
+        raise VnetkbError(msg)
+    return script

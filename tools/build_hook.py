@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hatch build hook: puts the knowledge, schemas, collectors and the compiled kb.json into wheels.
+
+An editable install reads all of that from the tree, so there the hook does nothing: copies would go stale.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+PACKAGED = "vnetkb/_data"
+FOLDERS = ("kb", "schemas", "collectors")
+
+
+class VnetkbBuildHook(BuildHookInterface[Any]):
+    """Adds `vnetkb/_data/` to a wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Tell hatchling which files outside the package go into the wheel, `version` being `standard` or `editable`."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        include = build_data["force_include"]
+        for folder in FOLDERS:
+            for file in sorted((root / folder).rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    include[str(file)] = f"{PACKAGED}/{file.relative_to(root).as_posix()}"
+        self._scratch = tempfile.TemporaryDirectory(prefix="vnetkb-build-")
+        compiled = Path(self._scratch.name) / "kb.json"
+        compiled.write_bytes(self._compile(root))
+        include[str(compiled)] = f"{PACKAGED}/kb.json"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove the scratch folder, `version`, `build_data` and `artifact_path` being unused."""
+        del version, build_data, artifact_path
+        scratch = getattr(self, "_scratch", None)
+        if scratch is not None:
+            scratch.cleanup()
+
+    @staticmethod
+    def _compile(root: Path) -> bytes:
+        sys.path.insert(0, str(root / "analyzer"))
+        try:
+            from vnetkb.kb.load import compile_kb  # noqa: PLC0415 - the tree's own package, only now on the path
+        finally:
+            sys.path.pop(0)
+        return compile_kb(root / "kb")
