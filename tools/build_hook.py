@@ -21,7 +21,7 @@ class VnetkbBuildHook(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Tell hatchling which files outside the package go into the wheel, `version` being `standard` or `editable`."""
+        """Tell hatchling which files go in; `version` is `standard` or `editable`."""
         if version == "editable":
             return
         root = Path(self.root)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The errors that reach the user as one line on stderr, each with its exit status.
 
-Every module raises these; only `vnetkb.cli` catches them. Anything else that escapes is a defect of vnetkb and
-ends with status 4. Exit statuses are fixed: 0 done, 1 done and findings or faults, 2 usage, 3 not a usable
-input, 4 a defect.
+Every module raises these; only `vnetkb.cli` catches them. Anything else that escapes is a defect of vnetkb
+and ends with status 4. Exit statuses are fixed: 0 done, 1 done and findings or faults, 2 usage, 3 not a
+usable input, 4 a defect.
 """
 
 from typing import ClassVar
@@ -38,7 +38,7 @@ class UsageProblem(VnetkbError):
     default_exit_status = EXIT_USAGE
 
 
-class UnusableInput(VnetkbError):  # noqa: N818 - reads as what it is: the input, not the program, is at fault
+class UnusableInput(VnetkbError):
     """A file given by the user cannot be used (exit status 3).
 
     The message names the file, the member inside it where there is one, what was found and what was expected.
@@ -66,7 +66,9 @@ class UnusableInput(VnetkbError):  # noqa: N818 - reads as what it is: the input
         """
         place = ": ".join(str(part) for part in (file, member) if part is not None)
         detail = ", ".join(
-            f"{label} {text}" for label, text in (("found", found), ("expected", expected)) if text is not None
+            f"{label} {text}"
+            for label, text in (("found", found), ("expected", expected))
+            if text is not None
         )
         super().__init__(": ".join(part for part in (place, message or "", detail) if part))
         self.file = file
@@ -75,8 +77,8 @@ class UnusableInput(VnetkbError):  # noqa: N818 - reads as what it is: the input
         self.expected = expected
 
 
-class KnowledgeFault(VnetkbError):  # noqa: N818 - a fault in the knowledge base, named as lint names it
-    """The knowledge base is broken: a defect of vnetkb (4), unless it came from the user's own overlay (3)."""
+class KnowledgeFault(VnetkbError):
+    """The knowledge base is broken: a defect of vnetkb (4), or of the user's own overlay (3)."""
 
     def __init__(self, message: str, *, overlay: bool = False) -> None:
         """Keep `message`; `overlay` says that the broken file belongs to the user."""

@@ -27,7 +27,7 @@ def data_dir(name: str) -> Path:
     """
     folder = (_PACKAGED if is_packaged() else _PACKAGE.parents[1]) / name
     if not folder.is_dir():
-        msg = f"{folder}: found nothing there, expected the folder that comes with vnetkb; install vnetkb again"
+        msg = f"{folder}: not there, expected as part of vnetkb; install vnetkb again"
         raise VnetkbError(msg)
     return folder
 
@@ -61,6 +61,6 @@ def host_collector() -> Path:
     """
     script = collectors_dir() / "host" / "vnetkb-collect"
     if not script.is_file():
-        msg = f"{script}: found nothing there, expected the host collector; install vnetkb again"
+        msg = f"{script}: not there, expected the host collector; install vnetkb again"
         raise VnetkbError(msg)
     return script
