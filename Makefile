@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything works in .venv, which the targets make as they need it.
+
+PYTHON ?= python3
+VENV := .venv
+RUNTIME := $(VENV)/.vnetkb-runtime
+DEV := $(VENV)/.vnetkb-dev
+NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
+export PYTHON
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help venv demo test lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+venv: $(DEV) ## make .venv with vnetkb and the tools of its developers
+
+demo: $(RUNTIME) ## make a tap that really drops, collect, analyze, show the answer
+	@$(VENV)/bin/python tools/demo.py
+
+test: $(DEV) ## run every test; ARGS="-k name" goes to pytest
+	@$(NOX) tests -- $(ARGS)
+
+lint: $(DEV) ## style, types, shell scripts, knowledge base
+	@$(NOX) lint
+
+format: $(DEV) ## rewrite the code as the formatters want it
+	@$(NOX) format
+
+bench: $(DEV) ## measure CPU time and memory against the budgets
+	@$(NOX) bench
+
+clean: ## remove .venv and everything that was built or cached
+	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find analyzer tools tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): pyproject.toml constraints.txt tools/make-venv
+	@tools/make-venv $(VENV)
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt tools/make-venv
+	@tools/make-venv $(VENV) dev
+	@touch $@ $(RUNTIME)

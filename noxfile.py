@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runner behind make: `nox -l` lists the sessions.
+
+The sessions run the tools of the virtual environment that nox itself runs in (.venv, made by `make venv`), so
+nothing is installed twice.
+"""
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+PYTHON_CODE = ("analyzer", "tools", "tests", "noxfile.py")
+SHELL_CODE = ("collectors/host/vnetkb-collect", ".ci/run", "tools/make-venv")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run every test, with coverage; arguments after -- go to pytest."""
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report", "--skip-covered")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types, shell scripts and the knowledge base."""
+    session.run("ruff", "check", *PYTHON_CODE)
+    session.run("ruff", "format", "--check", *PYTHON_CODE)
+    session.run("mypy")
+    session.run("shellcheck", *SHELL_CODE)
+    session.run("shfmt", "-p", "-i", "2", "-ci", "-d", *SHELL_CODE)
+    session.run("vnetkb", "kb", "lint")
+
+
+@nox.session(name="format")
+def format_code(session: nox.Session) -> None:
+    """Rewrite the code as the formatters want it."""
+    session.run("ruff", "check", "--fix", *PYTHON_CODE)
+    session.run("ruff", "format", *PYTHON_CODE)
+    session.run("shfmt", "-p", "-i", "2", "-ci", "-w", *SHELL_CODE)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the budgets: CPU seconds and peak memory of the commands and of the collector."""
+    session.run("python", "tools/bench.py", *session.posargs)
