@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the knowledge base holds, as typed values that nobody can change.
+
+The YAML documents under `kb/` are read once into these; from there on no reader parses text. In particular a
+condition's operand is already in its fact's type and unit, so that an evaluation only compares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Value: TypeAlias = bool | int | float | str | frozenset[str]
+"""A known value of a fact; a set is a set of names."""
+
+
+class FactType(StrEnum):
+    """The type of a fact's value; `integer` and `number` may have a unit."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    SET = "set"
+
+
+class Extent(StrEnum):
+    """For which moments a fact has values: once for the bundle, for each snapshot, for each sample."""
+
+    ONCE = "once"
+    ENDS = "ends"
+    SAMPLES = "samples"
+
+
+class Operator(StrEnum):
+    """How a test compares a fact's value with its operand."""
+
+    EQUALS = "equals"
+    NOT_EQUALS = "not_equals"
+    ONE_OF = "one_of"
+    AT_LEAST = "at_least"
+    BELOW = "below"
+    CONTAINS = "contains"
+
+
+class Over(StrEnum):
+    """Which of a fact's values a test looks at; without one, it is the overall value."""
+
+    BOTH_ENDS = "both_ends"
+    ALL_SAMPLES = "all_samples"
+    DROP_SAMPLES = "drop_samples"
+
+
+class Hold(StrEnum):
+    """How many of the values must satisfy the test.
+
+    `all`: true if all do, false if none does, without effect if some do. `any`: true if one does. `most`: true
+    if the samples that do hold more than half of the drops.
+    """
+
+    ALL = "all"
+    ANY = "any"
+    MOST = "most"
+
+
+class Effect(StrEnum):
+    """What a test's outcome does to its rule."""
+
+    CONFIRMS = "confirms"
+    RULES_OUT = "rules-out"
+    SUPPORTS = "supports"
+    WEAKENS = "weakens"
+    NOTHING = "nothing"
+
+
+class RuleKind(StrEnum):
+    """A cause of loss, a correction of how a number reads, or advice; only causes are candidates."""
+
+    CAUSE = "cause"
+    CORRECTION = "correction"
+    ADVICE = "advice"
+
+
+class Rarity(StrEnum):
+    """Whether a cause is usual; an unusual one without a supporting fact never lowers a verdict."""
+
+    USUAL = "usual"
+    UNUSUAL = "unusual"
+
+
+class Status(StrEnum):
+    """The outcome that a rule's case expects."""
+
+    CONFIRMED = "confirmed"
+    LIKELY = "likely"
+    OPEN = "open"
+    RULED_OUT = "ruled-out"
+    NOT_A_CANDIDATE = "not-a-candidate"
+
+
+class Harm(StrEnum):
+    """Whether a loss matters to somebody."""
+
+    HARMFUL = "harmful"
+    WATCH = "watch"
+    HARMLESS = "harmless"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a claim rests on.
+
+    Attributes:
+        source: The kernel series (or other program versions) whose source was read, e.g. `5.10`.
+        lab: Names of lab experiments that showed it.
+        field: Where it was seen in the field.
+    """
+
+    source: tuple[str, ...] = ()
+    lab: tuple[str, ...] = ()
+    field: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether there is any proof."""
+        return bool(self.source or self.lab or self.field)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A typed, named value that is computed from captures for one subject.
+
+    Attributes:
+        name: `<subject>.<what>`, e.g. `tap.tx_queue_len`.
+        type: The type of its value.
+        unit: The unit of a number, `None` if it has none.
+        over: For which moments it has values.
+        doc: What it means.
+        captures: The captures it is computed from.
+        values: For an enumerated string, each value and what it means; empty if any value may occur.
+    """
+
+    name: str
+    type: FactType
+    unit: str | None
+    over: tuple[Extent, ...]
+    doc: str
+    captures: tuple[str, ...]
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FactOperand:
+    """Another fact's value, times a factor, in the unit of the tested fact.
+
+    Attributes:
+        fact: The other fact.
+        times: The factor; it includes the conversion from the other fact's unit.
+    """
+
+    fact: str
+    times: float
+
+
+Operand: TypeAlias = Value | tuple[Value, ...] | FactOperand
+"""What a fact is compared with: a value in its type and unit, several for `one_of`, or another fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class FactTest:
+    """One comparison on a fact.
+
+    Attributes:
+        fact: The fact's name.
+        operator: The comparison.
+        operand: What it is compared with, in the fact's type and unit.
+        over: Which values are looked at, `None` for the overall value.
+        hold: How many of them must satisfy it.
+    """
+
+    fact: str
+    operator: Operator
+    operand: Operand
+    over: Over | None = None
+    hold: Hold = Hold.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourIs:
+    """True where the host's kernel or program has the behaviour (or, with `present` false, has it not)."""
+
+    behaviour: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FindingIs:
+    """A test of a finding, only in harm rules.
+
+    Attributes:
+        what: `cause` (a rule id; a rule that refines it counts as well), `state` or `verdict`.
+        values: The values of which one must be the finding's.
+    """
+
+    what: str
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """True if all parts are, false if one is not."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """True if one part is, false if none is."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """True if the part is false and the reverse."""
+
+    part: Condition
+
+
+Condition: TypeAlias = FactTest | BehaviourIs | FindingIs | AllOf | AnyOf | Not
+
+
+def leaves(condition: Condition) -> Iterator[FactTest | BehaviourIs | FindingIs]:
+    """Yield the single tests that a condition is made of."""
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from leaves(part)
+        case Not(part):
+            yield from leaves(part)
+        case _:
+            yield condition
+
+
+def facts_of(condition: Condition) -> frozenset[str]:
+    """Return the names of the facts that a condition looks at, those it compares with included."""
+    names: set[str] = set()
+    for leaf in leaves(condition):
+        if isinstance(leaf, FactTest):
+            names.add(leaf.fact)
+            if isinstance(leaf.operand, FactOperand):
+                names.add(leaf.operand.fact)
+    return frozenset(names)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTest:
+    """A test of a rule and what its outcome does.
+
+    Attributes:
+        condition: What is tested.
+        when_true: The effect if it holds.
+        when_false: The effect if it does not hold. If it is not known there is no effect.
+        required: While it is not known the rule cannot be likely.
+        says: What a reader is told when it holds, with `{placeholders}`; `None` for nothing.
+        says_false: The same for when it does not hold.
+    """
+
+    condition: Condition
+    when_true: Effect
+    when_false: Effect
+    required: bool
+    says: str | None
+    says_false: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseValue:
+    """A fact's values in a rule's case; a value that is not given or `None` is not known.
+
+    Attributes:
+        overall: The overall value.
+        ends: The values in the first and the last snapshot; `None` if the case says nothing.
+        samples: The values in each sample of the series; `None` if the case says nothing.
+        uniform: The case gave one value: it is the overall value, that of each end and of each sample.
+    """
+
+    overall: Value | None
+    ends: tuple[Value | None, ...] | None = None
+    samples: tuple[Value | None, ...] | None = None
+    uniform: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An example of a rule's outcome, run by `vnetkb kb test`.
+
+    Attributes:
+        name: What the example shows.
+        facts: The facts that are known in it.
+        behaviours: The behaviours that are known in it, and whether they are present.
+        expect: The status that the rule must have.
+    """
+
+    name: str
+    facts: Mapping[str, CaseValue]
+    behaviours: Mapping[str, bool]
+    expect: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One cause of loss (or a correction, or advice) as data.
+
+    Attributes:
+        id: The public, stable name.
+        kind: Cause, correction or advice.
+        title: One line.
+        refines: The more general rule that this one is a case of.
+        rarity: Usual or unusual.
+        explains: The counters it can move, or `silent`.
+        sites: The code sites where the packets are lost.
+        applies_when: Conditions that must all hold for it to be a candidate.
+        doc: Why, in terms of the code.
+        tests: The evidence it asks for.
+        remedies: What can be done.
+        limits: What it cannot see.
+        proof: What it rests on.
+        references: Commits, manual pages, documents.
+        cases: Examples of its outcomes.
+        area: The folder it lies in.
+    """
+
+    id: str
+    kind: RuleKind
+    title: str
+    refines: str | None
+    rarity: Rarity
+    explains: tuple[str, ...]
+    sites: tuple[str, ...]
+    applies_when: tuple[Condition, ...]
+    doc: str
+    tests: tuple[RuleTest, ...]
+    remedies: tuple[str, ...]
+    limits: str
+    proof: Proof
+    references: tuple[str, ...]
+    cases: tuple[Case, ...]
+    area: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do about a cause.
+
+    Attributes:
+        id: Its name.
+        title: One line.
+        text: What to do and why it helps.
+        command: The command, with `{placeholders}`; `None` if there is none.
+        persistent: How to keep it over a restart: by tool (`libvirt`, `udev`, …) a text.
+        costs: What it costs.
+        helps: How far it helps.
+        check: How to see whether it helped.
+        undo: How to take it back.
+        proof: What it rests on.
+        doc: More for the reference, may be empty.
+    """
+
+    id: str
+    title: str
+    text: str
+    command: str | None
+    persistent: Mapping[str, str]
+    costs: str
+    helps: str
+    check: str
+    undo: str
+    proof: Proof
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class HarmRule:
+    """One line of the harm table; the first whose conditions all hold decides.
+
+    Attributes:
+        id: Its name.
+        harm: The answer.
+        when: Conditions that must all hold.
+        reason: What the reader is told, with `{fact}` placeholders.
+        doc: More for the reference, may be empty.
+    """
+
+    id: str
+    harm: Harm
+    when: tuple[Condition, ...]
+    reason: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeBase:
+    """Everything that vnetkb knows, by id.
+
+    Attributes:
+        facts: By name.
+        rules: By id.
+        remedies: By id.
+        harm: In the order in which they are tried.
+        origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
+    """
+
+    facts: Mapping[str, Fact]
+    rules: Mapping[str, Rule]
+    remedies: Mapping[str, Remedy]
+    harm: tuple[HarmRule, ...]
+    origins: Mapping[tuple[str, str], str]
+    _children: Mapping[str, tuple[str, ...]] = field(repr=False)
+
+    def ancestors(self, rule_id: str) -> tuple[str, ...]:
+        """Return the rules that a rule refines, the nearest first."""
+        found: list[str] = []
+        parent = self.rules[rule_id].refines
+        while parent is not None:
+            found.append(parent)
+            parent = self.rules[parent].refines
+        return tuple(found)
+
+    def refinements(self, rule_id: str) -> tuple[str, ...]:
+        """Return the rules that directly refine a rule."""
+        return self._children.get(rule_id, ())
