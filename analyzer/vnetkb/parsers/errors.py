@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one error that parsers raise."""
+
+_SHOWN = 60
+
+
+class ParseError(Exception):
+    """The text is not laid out as the format demands.
+
+    Attributes:
+        found: What is there, shortened and escaped to one printable line.
+        expected: What the format demands there.
+        line: Line number in the text, from 1; None where it belongs to the text as a whole.
+    """
+
+    def __init__(self, found: object, expected: str, line: int | None = None) -> None:
+        """Keep the parts; `found` may be raw text or bytes and is shortened and escaped here."""
+        self.found = shown(found)
+        self.expected = expected
+        self.line = line
+        place = "" if line is None else f"line {line}: "
+        super().__init__(f"{place}found {self.found}, expected {expected}")
+
+
+def shown(found: object) -> str:
+    """Return raw text as one short printable line in quotes; anything but str and bytes is described by its type."""
+    if isinstance(found, bytes):
+        found = found[: _SHOWN + 1].decode("utf-8", "replace")
+    if not isinstance(found, str):
+        return "nothing" if found is None else f"a value of type {type(found).__name__}"
+    if not found:
+        return "nothing"
+    cut = "…" if len(found) > _SHOWN else ""
+    return f"{ascii(found[:_SHOWN])}{cut}"
