@@ -1,0 +1,347 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `vnetkb` command: the only module that prints, catches errors and sets the exit status.
+
+Everything a command needs is imported inside it, so that `vnetkb --help` answers at once.
+"""
+
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vnetkb import __version__
+from vnetkb.errors import (
+    EXIT_DEFECT,
+    EXIT_DONE,
+    EXIT_FINDINGS,
+    EXIT_USAGE,
+    UsageProblem,
+    VnetkbError,
+)
+from vnetkb.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from vnetkb.bundle import Bundle
+    from vnetkb.diagnosis import Diagnosis
+    from vnetkb.facts import Observations
+
+app = typer.Typer(
+    name="vnetkb",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+kb_app = typer.Typer(
+    name="kb",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Check the knowledge base itself.",
+)
+app.add_typer(kb_app)
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class FailOn(StrEnum):
+    """From which harm on a finding makes the exit status 1."""
+
+    HARMFUL = "harmful"
+    WATCH = "watch"
+    ANY = "any"
+
+
+class Script(StrEnum):
+    """A collector that `collect --print` writes out."""
+
+    HOST = "host"
+
+
+BundleArgument = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", show_default=False, help="A bundle that vnetkb-collect wrote.")
+]
+OverlayOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--kb",
+        metavar="DIR",
+        show_default=False,
+        help="A folder with knowledge of your own, laid out as kb/: adds to ours or replaces it. Repeatable.",
+    ),
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        _emit(f"vnetkb {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _vnetkb(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback when vnetkb itself fails.")
+    ] = False,
+) -> None:
+    """Find out where, why and how badly a VM's virtual network port (vnet, tap) loses packets.
+
+    \b
+    On the host of the VM, as root (reads only, changes nothing):
+        vnetkb collect --interval 10
+    Anywhere, offline:
+        vnetkb analyze vnetkb-node7-20261122T134500Z.tar.gz
+
+    \b
+    Exit status: 0 done; 1 done, and something was found (see analyze --fail-on);
+    2 usage; 3 the input cannot be used; 4 a defect of vnetkb.
+    """
+
+
+@app.command(short_help="Say where, why and how badly ports lose packets.")
+def analyze(
+    bundle: BundleArgument,
+    report_format: Annotated[
+        Format, typer.Option("--format", help="text for people, json for programs.")
+    ] = Format.TEXT,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="Write the report there instead of to standard output; - is standard output.",
+        ),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="Only this device, with its loss of the past too. Repeatable.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="Show every candidate, and loss that happened before the first snapshot."),
+    ] = False,
+    kb: OverlayOption = None,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit with 1 if a finding is at least this bad.")
+    ] = FailOn.HARMFUL,
+) -> None:
+    """Say where a bundle's ports lose packets, why, how sure that is, and what to do.
+
+    \b
+    Example, for a person and for a program:
+        vnetkb analyze vnetkb-node7-20261122T134500Z.tar.gz
+        vnetkb analyze --format json -o report.json vnetkb-node7-20261122T134500Z.tar.gz
+    """
+    from vnetkb.diagnosis import diagnose
+    from vnetkb.facts import build
+    from vnetkb.kb.load import load_kb
+
+    devices = frozenset(device or ())
+    knowledge = load_kb(kb or ())
+    observations = build(_read(bundle), knowledge)
+    _check_devices(devices, observations, bundle)
+    diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
+    _write(_rendered(diagnosis, report_format, everything=everything), output)
+    raise typer.Exit(_status(diagnosis, fail_on))
+
+
+def _read(file: Path) -> "Bundle":
+    from vnetkb.bundle import read_bundle
+
+    return read_bundle(file)
+
+
+def _check_devices(devices: "Collection[str]", observations: "Observations", bundle: Path) -> None:
+    known = sorted(name for kind, name in observations.subjects if kind == "tap")
+    for device in sorted(devices):
+        if device not in known:
+            raise UsageProblem(
+                f"--device {device}: {bundle} has no such port, expected one of: {', '.join(known) or 'none'}"
+            )
+
+
+def _rendered(diagnosis: "Diagnosis", report_format: Format, *, everything: bool) -> str:
+    from vnetkb.report import render_json, render_text
+
+    if report_format is Format.JSON:
+        return render_json(diagnosis)
+    return printable(render_text(diagnosis, every=everything))
+
+
+def _status(diagnosis: "Diagnosis", fail_on: FailOn) -> int:
+    """Return the exit status: loss of the past never counts, unknown harm counts as watch."""
+    failing = {
+        FailOn.HARMFUL: {"harmful"},
+        FailOn.WATCH: {"harmful", "watch", "unknown"},
+        FailOn.ANY: {"harmful", "watch", "unknown", "harmless"},
+    }[fail_on]
+    found = any(finding.harm in failing for finding in diagnosis.findings if finding.symptom.state != "past")
+    return EXIT_FINDINGS if found else EXIT_DONE
+
+
+@app.command(short_help="Check that a bundle is whole, and what is missing.")
+def validate(bundle: BundleArgument) -> None:
+    """Check a bundle: its manifest, its checksums, and what is missing in it.
+
+    \b
+    Example:
+        vnetkb validate vnetkb-node7-20261122T134500Z.tar.gz
+    """
+    from vnetkb.bundle.validate import validate as faults_of
+
+    faults = faults_of(bundle)
+    for fault in faults:
+        _emit(printable(f"{fault}\n"))
+    _emit(printable(f"{bundle}: {_count(len(faults), 'fault')}\n"))
+    raise typer.Exit(EXIT_FINDINGS if faults else EXIT_DONE)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
+
+
+@app.command(
+    short_help="Collect a bundle from this host.",
+    options_metavar="[--print host] [ARGS]...",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def collect(
+    context: typer.Context,
+    print_script: Annotated[
+        Script | None,
+        typer.Option(
+            "--print",
+            show_default=False,
+            help="Write this collector, a POSIX sh script, to standard output instead of running it.",
+        ),
+    ] = None,
+) -> None:
+    """Collect a bundle from this host with the packaged collector; all ARGS go to it.
+
+    \b
+    Examples: take one here; list its own options; take the script to a host without Python:
+        vnetkb collect --interval 10
+        vnetkb collect -- --help
+        vnetkb collect --print host > vnetkb-collect
+    """
+    from vnetkb.paths import host_collector
+
+    script = host_collector()
+    if print_script is not None:
+        if context.args:
+            raise UsageProblem(f"collect --print takes no other arguments, found {' '.join(context.args)}")
+        _emit(script.read_text(encoding="utf-8"))
+        return
+    sys.stdout.flush()
+    os.execvp("sh", ["sh", str(script), *context.args])  # noqa: S606, S607 - sh wherever this system has it
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Write a report: to standard output, or to a file that is either the old or the whole new one."""
+    if output is None or str(output) == "-":
+        _emit(text)
+        return
+    try:
+        if output.exists() and not output.is_file():
+            output.write_text(text, encoding="utf-8")
+            return
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            mask = os.umask(0)
+            os.umask(mask)
+            part.chmod(0o666 & ~mask)
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _emit(text: str) -> None:
+    """Write to standard output; a reader who has left early is no error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageProblem(f"standard output: cannot be written: {error.strerror}") from error
+
+
+def _complain(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(printable(f"vnetkb: {text}").replace("\n", " ") + "\n")
+        sys.stderr.flush()
+
+
+def main(arguments: "Sequence[str] | None" = None) -> int:
+    """Run the command and return its exit status; `arguments` default to those of the process."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    debug = _take_debug(args)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = app(args, prog_name="vnetkb", standalone_mode=False)
+    except typer.TyperException as error:
+        return _usage(error)
+    except VnetkbError as error:
+        if debug:
+            raise
+        _complain(str(error) + (REPORT_IT if error.exit_status == EXIT_DEFECT else ""))
+        return error.exit_status
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"{type(error).__name__}: {error}{REPORT_IT}")
+        return EXIT_DEFECT
+    return status if isinstance(status, int) else EXIT_DONE
+
+
+def _usage(error: typer.TyperException) -> int:
+    """Tell what is wrong with the command line, in one line; help is shown where no command was given."""
+    message = str(getattr(error, "format_message", error.__str__)())
+    if message.startswith("Usage:"):
+        sys.stderr.write(f"{message}\n")
+    else:
+        context = getattr(error, "ctx", None)
+        command = getattr(context, "command_path", "vnetkb")
+        _complain(f"{message.rstrip('.')}; see {command} --help")
+    return EXIT_USAGE
+
+
+REPORT_IT = "; this is a defect of vnetkb: run the same with --debug and report what it prints"
+
+
+def _take_debug(args: list[str]) -> bool:
+    """Take `--debug` out of `args`, wherever it stands, except among the collector's own arguments."""
+    end = args.index("collect") if "collect" in args else len(args)
+    found = "--debug" in args[:end]
+    args[:end] = [arg for arg in args[:end] if arg != "--debug"]
+    return found
