@@ -68,7 +68,11 @@ class _Kind:
 
 
 _KINDS: Mapping[str, _Kind] = {
+    "captures": _Kind("captures", read.read_capture),
+    "counters": _Kind("counters", read.read_counter),
+    "sites": _Kind("sites", read.read_site),
     "facts": _Kind("facts", read.read_fact, "name"),
+    "behaviours": _Kind("behaviours", read.read_behaviour),
     "rules": _Kind(None, read.read_rule),
     "remedies": _Kind("remedies", read.read_remedy),
     "harm": _Kind("harm", read.read_harm),
@@ -178,6 +182,10 @@ def build(documents: Sequence[Document]) -> tuple[model.KnowledgeBase, list[File
     rules: dict[str, model.Rule] = found["rules"]
     problems += _check_refines(rules, origins)
     knowledge = model.KnowledgeBase(
+        captures=found["captures"],
+        counters=found["counters"],
+        sites=found["sites"],
+        behaviours=found["behaviours"],
         facts=found["facts"],
         rules=rules,
         remedies=found["remedies"],
@@ -218,13 +226,17 @@ def _add(
             here.append(read.Problem("duplicate", place, f"{name!r} is also in {origins[key].path}"))
             continue
         origins[key] = document
-        found[document.kind][name] = _with_area(item, document)
+        found[document.kind][name] = _placed(item, document)
     problems += (FileProblem(document, problem) for problem in here)
 
 
-def _with_area(item: object, document: Document) -> object:
+def _placed(item: object, document: Document) -> object:
+    """Fill in what an item takes from the place of its document."""
+    place = PurePosixPath(document.path)
     if isinstance(item, model.Rule):
-        return replace(item, area=PurePosixPath(document.path).parent.name)
+        return replace(item, area=place.parent.name)
+    if isinstance(item, model.Capture):
+        return replace(item, collector=place.stem)
     return item
 
 

@@ -29,7 +29,7 @@ class FactType(StrEnum):
 
 
 class Extent(StrEnum):
-    """For which moments a fact has values: once for the bundle, for each snapshot, for each sample."""
+    """For which moments a fact has values: once for the bundle, for each snapshot or sample."""
 
     ONCE = "once"
     ENDS = "ends"
@@ -404,10 +404,248 @@ class HarmRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ByKernel:
+    """A text and the kernel series that it holds for; no series means all that its owner is in."""
+
+    text: str
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolName:
+    """What a tool calls a counter.
+
+    Attributes:
+        tool: The program or file.
+        name: The column, key or field.
+        aliases: Other spellings by which people look it up.
+        swapped: The tool shows it under the other direction (libvirt shows a tap from the guest's side).
+        doc: What is special about it there; may be empty.
+    """
+
+    tool: str
+    name: str
+    aliases: tuple[str, ...]
+    swapped: bool
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class CountedIn:
+    """Code whose statements can move a counter; verify looks there for what no site claims.
+
+    Attributes:
+        files: Paths in the kernel source.
+        fields: The names of the structure members that hold the number.
+        helpers: Functions and macros that count without naming the member.
+    """
+
+    files: tuple[str, ...]
+    fields: tuple[str, ...]
+    helpers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SummedIn:
+    """A function that adds the number up for a reader, which is no counting."""
+
+    file: str
+    function: str
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What a number is, and its name in every tool.
+
+    Attributes:
+        id: `<kind>.<kernel field>`.
+        title: One line.
+        doc: What it means.
+        not_meaning: What it does not mean, though people read it so.
+        view: Whose direction it is, both ways.
+        unit: Its unit.
+        width: Its width in bits, by kernel.
+        sum_of: What is added up to it, by kernel.
+        counted_when: At which moment it is counted.
+        lost: Whether one count is one lost packet.
+        names: Its name in every tool.
+        counted_in: The code that can move it.
+        summed_in: The code that adds it up.
+        related: Counters to read beside it.
+        proof: What this rests on.
+    """
+
+    id: str
+    title: str
+    doc: str
+    not_meaning: tuple[str, ...]
+    view: str
+    unit: str
+    width: tuple[ByKernel, ...]
+    sum_of: tuple[ByKernel, ...]
+    counted_when: str
+    lost: str
+    names: tuple[ToolName, ...]
+    counted_in: tuple[CountedIn, ...]
+    summed_in: tuple[SummedIn, ...]
+    related: tuple[str, ...]
+    proof: Proof
+
+    @property
+    def kind(self) -> str:
+        """The kind of device or layer that has it."""
+        return self.id.partition(".")[0]
+
+    @property
+    def field(self) -> str:
+        """The kernel's name of it."""
+        return self.id.partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How a site moves a counter.
+
+    Attributes:
+        counter: The counter.
+        statement: The statement that counts, by kernel.
+        file: Where it is.
+        function: Where it is.
+        kernels: The kernel series in which the site moves it.
+    """
+
+    counter: str
+    statement: tuple[ByKernel, ...]
+    file: str
+    function: str
+    kernels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place in code that moves a counter, or that loses a packet silently.
+
+    Attributes:
+        id: `<file stem>.<function>.<slug>`.
+        title: One line.
+        file: Path in the kernel source.
+        function: The function.
+        statement: The one statement that decides, by kernel.
+        condition: When it decides so, in words.
+        moves: The counters that it moves.
+        silent_kernels: The series in which no counter of any device, qdisc or datapath moves.
+        between: For a silent site, the two points of the path between which the packet vanishes.
+        reasons: The drop reason, by kernel.
+        kernels: The kernel series that have it.
+        behaviours: The behaviours that a host must have, or not have, for this site to matter.
+        visibility: What each tool shows of it.
+        trigger: How to make it happen.
+        doc: More; may be empty.
+        proof: What this rests on.
+    """
+
+    id: str
+    title: str
+    file: str
+    function: str
+    statement: tuple[ByKernel, ...]
+    condition: str
+    moves: tuple[Move, ...]
+    silent_kernels: tuple[str, ...]
+    between: tuple[str, str] | None
+    reasons: tuple[ByKernel, ...]
+    kernels: tuple[str, ...]
+    behaviours: tuple[BehaviourIs, ...]
+    visibility: Mapping[str, str]
+    trigger: str
+    doc: str
+    proof: Proof
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is a kernel on which it moves no counter."""
+        return bool(self.silent_kernels)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRange:
+    """Versions of one tree for which it is known whether a behaviour is there.
+
+    Attributes:
+        start: The first version, `None` for any before.
+        below: The first version after the range, `None` for any after.
+        present: Whether it is there.
+        proof: What this rests on.
+    """
+
+    start: tuple[int, ...] | None
+    below: tuple[int, ...] | None
+    present: bool
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """Something that kernels or programs differ in.
+
+    Attributes:
+        id: Its name.
+        title: One line that is true where it is present.
+        doc: What follows from it.
+        feature: The test that finds it in a bundle; `None` if there is none.
+        program: Whose versions the ranges are: `kernel` or a program.
+        ranges: By tree family, what is known; gaps are unknown.
+        proof: What this rests on.
+    """
+
+    id: str
+    title: str
+    doc: str
+    feature: Condition | None
+    program: str
+    ranges: Mapping[str, tuple[VersionRange, ...]]
+    proof: Proof
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What a collector takes.
+
+    Attributes:
+        id: Its name, also that of its file in a bundle.
+        collector: The document it is declared in: `host`, `guest-linux`, `guest-windows`.
+        when: `snapshot`, `once`, `series` or `asked`.
+        argv: The command, empty if files are read.
+        reads: The files that are read, empty for a command.
+        why: What it is needed for.
+        safe: Why taking it disturbs nothing.
+        reveals: What it tells about a person or a site; empty for nothing.
+        needs: What it needs: `root`, or tools.
+        doc: What it holds.
+    """
+
+    id: str
+    collector: str
+    when: str
+    argv: tuple[str, ...]
+    reads: tuple[str, ...]
+    why: str
+    safe: str
+    reveals: tuple[str, ...]
+    needs: tuple[str, ...]
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
 class KnowledgeBase:
     """Everything that vnetkb knows, by id.
 
     Attributes:
+        captures: By id.
+        counters: By id.
+        sites: By id.
+        behaviours: By id.
         facts: By name.
         rules: By id.
         remedies: By id.
@@ -415,6 +653,10 @@ class KnowledgeBase:
         origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
     """
 
+    captures: Mapping[str, Capture]
+    counters: Mapping[str, Counter]
+    sites: Mapping[str, Site]
+    behaviours: Mapping[str, Behaviour]
     facts: Mapping[str, Fact]
     rules: Mapping[str, Rule]
     remedies: Mapping[str, Remedy]
