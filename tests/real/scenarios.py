@@ -255,9 +255,11 @@ def main() -> int:
     parser.add_argument("name", choices=SCENARIOS)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("options", nargs="*", help="options for the collector, after --")
-    chosen = parser.parse_args()
-    truth = run(SCENARIOS[chosen.name], chosen.out, first=chosen.first, options=chosen.options)
+    parser.epilog = "Options for the collector follow after --."
+    arguments = sys.argv[1:]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    chosen = parser.parse_args(arguments[:end])
+    truth = run(SCENARIOS[chosen.name], chosen.out, first=chosen.first, options=arguments[end + 1 :])
     json.dump(asdict(truth), sys.stdout)
     return 0
 
