@@ -23,7 +23,7 @@ class ParseError(Exception):
 
 
 def shown(found: object) -> str:
-    """Return raw text as one short printable line in quotes; anything but str and bytes is described by its type."""
+    """Return raw text as one short printable line in quotes, and the type of anything else."""
     if isinstance(found, bytes):
         found = found[: _SHOWN + 1].decode("utf-8", "replace")
     if not isinstance(found, str):
@@ -31,4 +31,4 @@ def shown(found: object) -> str:
     if not found:
         return "nothing"
     cut = "…" if len(found) > _SHOWN else ""
-    return f"{ascii(found[:_SHOWN])}{cut}"
+    return f"{found[:_SHOWN]!a}{cut}"

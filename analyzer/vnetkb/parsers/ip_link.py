@@ -11,10 +11,25 @@ from vnetkb.parsers.json_text import integer_of, mapping_of, objects, optional_i
 
 _LINK = "a link"
 _KNOWN = frozenset(
-    (
-        "ifindex ifname flags mtu qdisc operstate master txqlen linkinfo address link xdp num_tx_queues num_rx_queues"
-        " stats64 stats ifalias"
-    ).split()
+    [
+        "ifindex",
+        "ifname",
+        "flags",
+        "mtu",
+        "qdisc",
+        "operstate",
+        "master",
+        "txqlen",
+        "linkinfo",
+        "address",
+        "link",
+        "xdp",
+        "num_tx_queues",
+        "num_rx_queues",
+        "stats64",
+        "stats",
+        "ifalias",
+    ]
 )
 
 

@@ -45,7 +45,9 @@ def documents(data: bytes) -> list[Any]:
 
 
 def objects(data: bytes, what: str) -> list[dict[str, Any]]:
-    """Return the objects of one or several JSON arrays as one list; empty objects, which iproute2 prints, are left out.
+    """Return the objects of one or several JSON arrays as one list.
+
+    Empty objects, which iproute2 prints for links it was not asked for, are left out.
 
     Raises:
         ParseError: The text is not JSON, or not arrays of objects; `what` says what was expected.

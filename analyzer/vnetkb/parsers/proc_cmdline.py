@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arguments of the processes that hold a tap: lines ``PID<tab>argument``.
 
-The first line of a process is its program; for QEMU the options -name, -smp, -netdev and -device (network cards only)
-follow with their value, as in ``4711<tab>-netdev tap,fd=27,id=hostnet0,vhost=on``. A value is a comma list of QEMU's
-util/qemu-option.c, in which ``,,`` stands for one comma, or a JSON object, which libvirt passes since 6.10.
+The first line of a process is its program; for QEMU the options -name, -smp, -netdev and -device (network
+cards only) follow with their value, as in ``4711<tab>-netdev tap,fd=27,id=hostnet0,vhost=on``. A value is a
+comma list of QEMU's util/qemu-option.c, in which ``,,`` stands for one comma, or a JSON object, which libvirt
+passes since 6.10.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ class Cmdline:
     options: tuple[tuple[str, str], ...] = ()
 
     def values(self, option: str) -> list[dict[str, str]]:
-        """Return the keys and values of every use of `option`; JSON true and false read ``on`` and ``off``."""
-        return [parse_value(value, _IMPLIED.get(option, "")) for name, value in self.options if name == option]
+        """Return the keys and values of every use of `option`; JSON's true and false read on and off."""
+        return [
+            parse_value(value, _IMPLIED.get(option, "")) for name, value in self.options if name == option
+        ]
 
     def guest_name(self) -> str | None:
         """Return the name of the VM (``-name``), None where it is not given."""
@@ -45,11 +48,11 @@ class Cmdline:
         return None
 
     def netdevs(self) -> list[dict[str, str]]:
-        """Return the network backends: ``type``, ``id``, ``fd`` or ``fds``, ``ifname``, ``vhost``, ``queues``."""
+        """Return the network backends: type, id, fd or fds, ifname, vhost, queues …"""
         return self.values("-netdev")
 
     def devices(self) -> list[dict[str, str]]:
-        """Return the network cards: ``driver``, ``netdev``, ``mac``, ``mq``, ``vectors``, ``rx_queue_size``, ``id``."""
+        """Return the network cards: driver, netdev, mac, mq, vectors, rx_queue_size, id …"""
         return self.values("-device")
 
 
@@ -83,7 +86,8 @@ def parse_value(value: str, implied: str = "") -> dict[str, str]:
 
     Args:
         value: ``tap,fd=27,id=hostnet0`` or ``{"type":"tap","fd":"27","id":"hostnet0"}``.
-        implied: The key that a first item without ``=`` stands for; any other item without ``=`` reads ``on``.
+        implied: The key that a first item without ``=`` stands for; any other item without ``=`` reads
+            ``on``.
     """
     if value.startswith("{"):
         return _json_value(value)

@@ -2,7 +2,8 @@
 """/proc/net/dev, as `dev_seq_printf_stats` in net/core/net-procfs.c prints it.
 
 Four of its columns are sums: the receive ``drop`` is rx_dropped + rx_missed_errors, the receive ``frame`` is
-length + over + crc + frame errors, and the transmit ``carrier`` is carrier + aborted + window + heartbeat errors.
+length + over + crc + frame errors, and the transmit ``carrier`` is carrier + aborted + window + heartbeat
+errors.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class NetDevCounters:
     """The sixteen columns of one device, in their order.
 
     Attributes:
-        rx_dropped: The ``drop`` column: packets dropped by the core or the driver, and those missed by the NIC.
+        rx_dropped: The ``drop`` column: packets dropped by the core or the driver, and those missed by the
+            NIC.
         rx_frame: The ``frame`` column: the sum of four kinds of receive errors.
         tx_carrier: The ``carrier`` column: the sum of four kinds of transmit errors.
     """
@@ -63,7 +65,9 @@ def parse(data: bytes, only: Collection[str] | None = None) -> dict[str, NetDevC
     rows = data.split(b"\n")
     header = rows[1].split(b"|") if len(rows) > 1 else []
     if [b" ".join(part.split()) for part in header[1:]] != list(_COLUMNS):
-        raise ParseError(rows[1] if len(rows) > 1 else data, "the header with the 8 receive and 8 transmit columns", 2)
+        raise ParseError(
+            rows[1] if len(rows) > 1 else data, "the header with the 8 receive and 8 transmit columns", 2
+        )
     wanted = None if only is None else {name.encode("utf-8", "surrogateescape") for name in only}
     devices: dict[str, NetDevCounters] = {}
     for number, row in enumerate(rows[2:], 3):

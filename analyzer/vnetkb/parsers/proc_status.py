@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lines of /proc/PID/task/TID/status of many threads, as `grep -H` prints them.
 
-`proc_pid_status` in fs/proc/array.c writes the file; which of its lines are there depends on what was asked for and on
-the kernel, so every field but the ids may be missing.
+`proc_pid_status` in fs/proc/array.c writes the file; which of its lines are there depends on what was asked
+for and on the kernel, so every field but the ids may be missing.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import integer, task_lines
@@ -63,10 +64,10 @@ def parse(data: bytes) -> dict[int, TaskStatus]:
     """Return the threads by thread id.
 
     Raises:
-        ParseError: A line is not ``/proc/PID/task/TID/status:Key:\tvalue``, or a number is none.
+        ParseError: A line is not ``/proc/PID/task/TID/status:Key:<tab>value``, or a number is none.
     """
     pids: dict[int, int] = {}
-    found: dict[int, dict[str, str | int]] = {}
+    found: dict[int, dict[str, Any]] = {}
     for pid, tid, text, line in task_lines(data, "status"):
         key, colon, raw = text.partition(":")
         if not colon or _KEY.fullmatch(key) is None:
@@ -84,7 +85,7 @@ def parse(data: bytes) -> dict[int, TaskStatus]:
             values[_INTEGERS[key]] = integer(value, key, line)
         elif key in _TEXTS:
             values[_TEXTS[key]] = value
-    return {tid: TaskStatus(pid=pids[tid], **values) for tid, values in found.items()}  # type: ignore[arg-type]
+    return {tid: TaskStatus(pid=pids[tid], **values) for tid, values in found.items()}
 
 
 def _unescape(match: re.Match[str]) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captures of the series: samples of one text, each after a line ``@ <sample number> <monotonic seconds>``."""
+"""Captures of the series: samples of one text, each after a line ``@ <number> <monotonic seconds>``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Statistics and attributes of all network devices, read with `grep -H ""` inside /sys/class/net.
 
-The files are written by net/core/net-sysfs.c (`netstat_show`, `netdev_show`) and, for ``tun_flags``, ``owner`` and
-``group`` of a tap, by drivers/net/tun.c (`dev_attr_tun_flags` and its neighbours).
+The files are written by net/core/net-sysfs.c (`netstat_show`, `netdev_show`) and, for ``tun_flags``,
+``owner`` and ``group`` of a tap, by drivers/net/tun.c (`dev_attr_tun_flags` and its neighbours).
 """
 
 from __future__ import annotations

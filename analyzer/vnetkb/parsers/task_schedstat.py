@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """/proc/PID/task/TID/schedstat of many threads, as `grep -H ""` prints it.
 
-Three numbers from `proc_pid_schedstat` in fs/proc/base.c: time on a CPU and time runnable but waiting for one, both in
-nanoseconds, and the number of times it ran. Without CONFIG_SCHED_INFO, and for a task that never ran, they read
-``0 0 0``.
+Three numbers from `proc_pid_schedstat` in fs/proc/base.c: time on a CPU and time runnable but waiting for
+one, both in nanoseconds, and the number of times it ran. Without CONFIG_SCHED_INFO, and for a task that never
+ran, they read ``0 0 0``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from vnetkb.parsers.text import is_binary_note
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_ROW = re.compile(rb"[^:\n]*?\b([0-9]{1,10})/task/([0-9]{1,10})/schedstat:([0-9]{1,40}) ([0-9]{1,40}) ([0-9]{1,40})\s*")
+_ROW = re.compile(
+    rb"[^:\n]*?\b([0-9]{1,10})/task/([0-9]{1,10})/schedstat:([0-9]{1,40}) ([0-9]{1,40}) ([0-9]{1,40})\s*"
+)
 
 
 @dataclass(frozen=True, slots=True)

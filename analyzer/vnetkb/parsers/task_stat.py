@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """/proc/PID/task/TID/stat of many threads, as `grep -H ""` prints it.
 
-The fields are numbered as in proc_pid_stat(5); `do_task_stat` in fs/proc/array.c writes them. Times are in clock
-ticks, 100 a second on every Linux system of today (USER_HZ).
+The fields are numbered as in proc_pid_stat(5); `do_task_stat` in fs/proc/array.c writes them. Times are in
+clock ticks, 100 a second on every Linux system of today (USER_HZ).
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ def parse(data: bytes) -> list[Qdisc]:
     """Return the qdiscs in the order of the text; one JSON array, or one for each command of a batch.
 
     Raises:
-        ParseError: The text is not arrays of qdiscs. iproute2 prints broken JSON for kinds it cannot print as JSON.
+        ParseError: The text is not arrays of qdiscs. iproute2 prints broken JSON for kinds it cannot print as
+            JSON.
     """
     return [_qdisc(row) for row in objects(data, "qdiscs")]
 

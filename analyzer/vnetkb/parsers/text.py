@@ -11,13 +11,13 @@ from vnetkb.parsers.errors import ParseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# grep prints this on stdout in place of a line that holds a NUL byte: the first up to 3.4, the second from 3.5
+# grep prints this on stdout in place of a line with a NUL byte: the first up to 3.4, the second from 3.5
 _BINARY_NOTE = re.compile(rb"^(?:Binary file (.+) matches|grep: (.+): binary file matches)$")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 
 
 def decode(data: bytes) -> str:
-    """Return the text of raw bytes; bytes that are not UTF-8 become lone surrogates and survive a round trip."""
+    """Return the text of raw bytes; those that are not UTF-8 become lone surrogates."""
     return data.decode("utf-8", "surrogateescape")
 
 

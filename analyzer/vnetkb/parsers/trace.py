@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Text of a tracing instance that records ``skb:kfree_skb`` and ``net:net_dev_xmit``.
 
-Events are printed by include/trace/events/skb.h and net.h; the part before them by kernel/trace/trace_output.c
-(`trace_print_context`). The lines ``@ start <s>`` and ``@ stop <s>`` come from the collector.
+Events are printed by include/trace/events/skb.h and net.h; the part before them by
+kernel/trace/trace_output.c (`trace_print_context`). The lines ``@ start <s>`` and ``@ stop <s>`` come from
+the collector.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from vnetkb.parsers.text import decode
 _MARK = re.compile(r"@ (start|stop) ([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 # the task name may hold anything, but it is 15 bytes at most, too short to look like an event of ours
 _EVENT = re.compile(
-    r".*?-[0-9]{1,10}\s+(?:\([^)]{7}\)\s+)?\[([0-9]{1,6})\]\s+(?:\S{1,16}\s+)?([0-9]{1,15}\.[0-9]{1,9}): (\w+): (.*)"
+    r".*?-[0-9]{1,10}\s+(?:\([^)]{7}\)\s+)?\[([0-9]{1,6})\]\s+(?:\S{1,16}\s+)?"
+    r"([0-9]{1,15}\.[0-9]{1,9}): (\w+): (.*)"
 )
 _FREE = re.compile(
     r"skbaddr=(?:0x)?([0-9a-f]{1,16})(?: rx_sk=[0-9a-fx(){}nul]+)? protocol=([0-9]{1,5})"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which trace events the kernel offers: names of event folders, and `grep -H` lines of their ``format`` files."""
+"""Which trace events the kernel offers: paths of event folders, `grep -H` lines of ``format`` files."""
 
 from __future__ import annotations
 

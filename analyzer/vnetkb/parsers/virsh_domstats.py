@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """`virsh domstats --state --vcpu --interface`: a block of ``key=value`` lines for each domain.
 
-The keys are those of virConnectGetAllDomainStats (libvirt's src/libvirt-domain.c). For a tap, libvirt reports the
-guest's view: its ``rx`` is the host's transmit side (`virNetDevTapInterfaceStats`).
+The keys are those of virConnectGetAllDomainStats (libvirt's src/libvirt-domain.c). For a tap, libvirt reports
+the guest's view: its ``rx`` is the host's transmit side (`virNetDevTapInterfaceStats`).
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import integer, lines
@@ -71,7 +71,8 @@ class DomStats:
 
     Attributes:
         name: Name of the domain.
-        state: virDomainState: 1 running, 2 blocked, 3 paused, 4 in shutdown, 5 shut off, 6 crashed, 7 suspended.
+        state: virDomainState: 1 running, 2 blocked, 3 paused, 4 in shutdown, 5 shut off, 6 crashed,
+            7 suspended.
         reason: Why it is in that state; what the number means depends on the state.
         vcpu_current: Virtual CPUs in use.
         vcpu_maximum: Virtual CPUs at most.
@@ -88,8 +89,11 @@ class DomStats:
     values: Mapping[str, str]
 
 
-_NET = {f"{way}.{key}": f"{way}_{field}" for way in ("rx", "tx") for key, field in
-        (("bytes", "bytes"), ("pkts", "packets"), ("errs", "errors"), ("drop", "drop"))}
+_NET = {
+    f"{way}.{key}": f"{way}_{field}"
+    for way in ("rx", "tx")
+    for key, field in (("bytes", "bytes"), ("pkts", "packets"), ("errs", "errors"), ("drop", "drop"))
+}
 _VCPU = {"state": "state", "time": "time_ns", "wait": "wait_ns", "delay": "delay_ns"}
 
 
@@ -97,7 +101,8 @@ def parse(data: bytes) -> dict[str, DomStats]:
     """Return the domains by name.
 
     Raises:
-        ParseError: A line is neither ``Domain: 'name'`` nor ``key=value``, a known number is none, or a name comes twice.
+        ParseError: A line is neither ``Domain: 'name'`` nor ``key=value``, a known number is none, or a name
+            comes twice.
     """
     domains: dict[str, dict[str, str]] = {}
     current: dict[str, str] | None = None
@@ -121,8 +126,8 @@ def _domain(name: str, values: dict[str, str]) -> DomStats:
     def number(key: str) -> int | None:
         return integer(values[key], key) if key in values else None
 
-    nets: dict[int, dict[str, int | str]] = {}
-    vcpus: dict[int, dict[str, int | bool]] = {}
+    nets: dict[int, dict[str, Any]] = {}
+    vcpus: dict[int, dict[str, Any]] = {}
     for key, value in values.items():
         match = _INDEXED.fullmatch(key)
         if match is None:
@@ -147,6 +152,6 @@ def _domain(name: str, values: dict[str, str]) -> DomStats:
         vcpu_current=number("vcpu.current"),
         vcpu_maximum=number("vcpu.maximum"),
         vcpus=tuple(DomVcpu(index, **vcpus[index]) for index in sorted(vcpus)),
-        interfaces=tuple(DomInterface(index, **nets[index]) for index in sorted(nets)),  # type: ignore[arg-type]
+        interfaces=tuple(DomInterface(index, **nets[index]) for index in sorted(nets)),
         values=values,
     )

@@ -1,0 +1,365 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The archive of a bundle, streamed into memory within limits; nothing is ever extracted to disk.
+
+An archive that is not safe is refused whole: a path that leaves its folder, a link, a device, a name that
+comes twice, more than one top folder, or more than the limits allow. One that is only damaged gives what
+could be read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import tarfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+
+from vnetkb.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vnetkb.bundle.limits import Limits
+
+_CHUNK = 64 * 1024
+_GZIP = b"\x1f\x8b"
+_TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
+_NESTED_HEADERS = 4  # GNU tar writes two before a member at most: a long name and a long link
+_HEADER_BYTES = 4096
+_EXPECTED = "a bundle of vnetkb-collect, a .tar.gz"
+
+_EXTENDED = frozenset(
+    (
+        tarfile.GNUTYPE_LONGNAME,
+        tarfile.GNUTYPE_LONGLINK,
+        tarfile.XHDTYPE,
+        tarfile.XGLTYPE,
+        tarfile.SOLARIS_XHDTYPE,
+    )
+)
+_TYPES = {
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.CHRTYPE: "a character device",
+    tarfile.BLKTYPE: "a block device",
+    tarfile.FIFOTYPE: "a FIFO",
+    tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\xfd7zXZ\x00", "an xz archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (b"age-encryption.org/", "a file encrypted with age"),
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", "a file encrypted with age"),
+    (b"-----BEGIN PGP MESSAGE-----", "a file encrypted with gpg"),
+    (b"\x7fELF", "a program"),
+    (b"\n\r\r\n", "a packet capture (pcapng)"),
+    (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
+    (b"{", "JSON text"),
+    (b"<", "HTML or XML text"),
+)
+# a part of a member path, and what leaves it there
+_FOREIGN = (
+    ("sosreport-", "a sosreport"),
+    ("sos_commands/", "a sosreport"),
+    ("insights_commands/", "an Insights archive"),
+    ("ovs-bugtool", "an ovs-bugtool report"),
+    ("bug-report-", "an ovs-bugtool report"),
+    ("must-gather", "an OpenShift must-gather"),
+    ("scc_", "a SUSE supportconfig"),
+    ("nts_", "a SUSE supportconfig"),
+    ("pyproject.toml", "a source archive"),
+    ("Kconfig", "a kernel source archive"),
+    ("debian-binary", "a Debian package"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file of the archive.
+
+    Attributes:
+        data: Its bytes.
+        sha256: Their sum, 64 hex digits.
+    """
+
+    data: bytes
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """What an archive holds.
+
+    Attributes:
+        folder: Its one top folder.
+        members: Files by their path below that folder.
+        sha256: Sum of the archive file itself.
+        damage: Why not all of it could be read, in plain words; None when it is whole.
+    """
+
+    folder: str
+    members: dict[str, Member]
+    sha256: str
+    damage: str | None
+
+
+class _Unsafe(Exception):
+    """The archive must be refused whole; carries the member, what was found and what was expected."""
+
+    def __init__(self, member: str | None, found: str, expected: str) -> None:
+        super().__init__(found)
+        self.member = member
+        self.found = found
+        self.expected = expected
+
+
+class _Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class _Packed:
+    """The file as it is on disk: sums it, counts it, and can push its first bytes back."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file = file
+        self._limit = limit
+        self._digest = hashlib.sha256()
+        self._ahead = b""
+        self.count = 0
+
+    def peek(self, size: int) -> bytes:
+        self._ahead = self._fetch(size)
+        return self._ahead
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        if self._ahead:
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            return data
+        return self._fetch(size)
+
+    def _fetch(self, size: int) -> bytes:
+        data = self._file.read(min(size, _CHUNK) if size >= 0 else _CHUNK)
+        self._digest.update(data)
+        self.count += len(data)
+        if self.count > self._limit:
+            raise _Unsafe(None, f"more than {self._limit} packed bytes", "less")
+        return data
+
+    def sum_of_all(self) -> str:
+        while self._fetch(_CHUNK):
+            pass
+        return self._digest.hexdigest()
+
+
+class _Unpacked:
+    """The stream that tarfile reads: counts what was unpacked, holds it to the limits, remembers damage."""
+
+    def __init__(self, source: _Readable, packed: _Packed, limits: Limits) -> None:
+        self._source = source
+        self._packed = packed
+        self._limits = limits
+        self.count = 0
+        self.damage: str | None = None
+
+    def read(self, size: int) -> bytes:
+        if self.damage is not None:
+            return b""
+        try:
+            data = self._source.read(min(size, _CHUNK))
+        except EOFError:
+            self.damage = "the archive is cut off"
+            return b""
+        except (gzip.BadGzipFile, zlib.error) as error:
+            self.damage = f"the compressed data is damaged ({_plain(str(error))})"
+            return b""
+        self.count += len(data)
+        limits = self._limits
+        if self.count > limits.total_bytes:
+            raise _Unsafe(None, f"more than {limits.total_bytes} unpacked bytes", "less")
+        if self.count > limits.ratio_after_bytes and self.count > limits.ratio * self._packed.count:
+            raise _Unsafe(None, f"more than {limits.ratio} unpacked bytes for each packed byte", "less")
+        return data
+
+
+def _guard(limits: Limits) -> type[tarfile.TarInfo]:
+    """Return a TarInfo that refuses a header before tarfile acts on it.
+
+    tarfile reads an extended header whole into memory, whatever size it claims, calls itself for each that
+    follows another, and takes quadratic time on crafted PAX records (CVE-2024-6232). Hence the three limits.
+    """
+    headers = extended_bytes = nested = 0
+
+    class Guarded(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Guarded:
+            nonlocal headers, extended_bytes, nested
+            info = super().frombuf(buf, encoding or "utf-8", errors)
+            headers += 1
+            if headers > 2 * limits.members:
+                raise _Unsafe(None, f"more than {limits.members} members", "fewer")
+            if info.size < 0:
+                raise _Unsafe(shown(info.name), "a negative size", "a size")
+            if info.type in _EXTENDED:
+                nested += 1
+                extended_bytes += info.size
+                too_large = info.size > _HEADER_BYTES or extended_bytes > limits.header_bytes
+                if too_large or nested > _NESTED_HEADERS:
+                    raise _Unsafe(None, "oversized extended headers (names, PAX records)", "small ones")
+                return info
+            nested = 0
+            if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
+                found = _TYPES.get(info.type, f"an entry of type {info.type!r}")
+                raise _Unsafe(shown(info.name), found, "files and folders only")
+            return info
+
+    return Guarded
+
+
+class _Names:
+    """The rules for names over the whole archive."""
+
+    def __init__(self) -> None:
+        self.folder: str | None = None
+        self._seen: dict[str, tuple[str, bool]] = {}
+
+    def accept(self, info: tarfile.TarInfo) -> str | None:
+        """Return the path below the top folder; None for a folder."""
+        name = info.name.removeprefix("./").rstrip("/") if info.name not in (".", "./") else ""
+        if not name and info.isdir():
+            return None
+        parts = name.split("/")
+        if not name or name.startswith("/") or ".." in parts:
+            raise _Unsafe(shown(info.name), "a path that leaves the folder of the bundle", "a path inside it")
+        if "" in parts or "." in parts:
+            raise _Unsafe(shown(info.name), "a path with an empty part", "a plain path")
+        if self.folder is None:
+            self.folder = parts[0]
+        elif parts[0] != self.folder:
+            raise _Unsafe(shown(name), f"a second top folder beside {shown(self.folder)}", "one top folder")
+        key = name.casefold()
+        entry = (name, info.isdir())
+        if key in self._seen and (self._seen[key] != entry or info.isfile()):
+            raise _Unsafe(shown(name), f"the same name as {shown(self._seen[key][0])}", "each name once")
+        self._seen[key] = entry
+        if info.isdir():
+            return None
+        if len(parts) == 1:
+            raise _Unsafe(
+                shown(name), "a file outside the top folder", "one top folder that holds everything"
+            )
+        return name[len(parts[0]) + 1 :]
+
+
+def read_archive(path: Path, limits: Limits) -> Archive:
+    """Return what the archive holds, as far as it is whole.
+
+    Raises:
+        UnusableInput: It cannot be opened, is no tar archive, is not safe, or passes a limit.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(path, file, limits)
+    except IsADirectoryError:
+        raise UnusableInput(file=shown(str(path)), found="a folder", expected=_EXPECTED) from None
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise UnusableInput(f"cannot be read: {reason}", file=shown(str(path))) from None
+
+
+def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
+    packed = _Packed(file, limits.total_bytes)
+    head = packed.peek(tarfile.BLOCKSIZE)
+    source: _Readable
+    if head.startswith(_GZIP):
+        source = gzip.GzipFile(fileobj=cast("BinaryIO", packed))
+    elif head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
+        source = packed
+    else:
+        raise UnusableInput(file=shown(path.name), found=_kind_of(head), expected=_EXPECTED)
+    stream = _Unpacked(source, packed, limits)
+    names = _Names()
+    members: dict[str, Member] = {}
+    try:
+        damage = _members(stream, names, members, limits)
+        # read to the end of the file: only there does gzip check its sum
+        while stream.read(_CHUNK):
+            pass
+        digest = packed.sum_of_all()
+    except _Unsafe as unsafe:
+        hint = looks_like([names.folder or "", *members])
+        raise UnusableInput(
+            f"refused{f', looks like {hint}' if hint else ''}",
+            file=shown(path.name),
+            member=unsafe.member,
+            found=unsafe.found,
+            expected=unsafe.expected,
+        ) from None
+    damage = stream.damage or damage
+    if names.folder is None:
+        found = "no tar archive in it" if damage is None else damage
+        raise UnusableInput(file=shown(path.name), found=found, expected=_EXPECTED)
+    return Archive(names.folder, members, digest, damage)
+
+
+def _members(stream: _Unpacked, names: _Names, members: dict[str, Member], limits: Limits) -> str | None:
+    """Read members until the end or the first damage, which is returned in plain words."""
+    inside: str | None = None
+    try:
+        with tarfile.open(
+            fileobj=cast("BinaryIO", stream),
+            mode="r|",
+            tarinfo=_guard(limits),
+            encoding="utf-8",
+            errors="surrogateescape",
+        ) as tar:
+            for count, info in enumerate(tar, 1):
+                if count > limits.members:
+                    raise _Unsafe(None, f"more than {limits.members} members", "fewer")
+                if info.sparse is not None:
+                    raise _Unsafe(shown(info.name), "a sparse file", "files and folders only")
+                if not 0 <= info.size <= limits.member_bytes:
+                    raise _Unsafe(
+                        shown(info.name), f"{info.size} bytes", f"at most {limits.member_bytes} bytes"
+                    )
+                name = names.accept(info)
+                if name is None:
+                    continue
+                inside = name
+                opened = tar.extractfile(info)
+                data = opened.read() if opened is not None else b""
+                inside = None
+                members[name] = Member(data, hashlib.sha256(data).hexdigest())
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        if inside is not None:
+            return f"the archive ends inside {shown(inside)}"
+        return f"the archive is damaged ({_plain(str(error))})"
+    return None
+
+
+def _kind_of(head: bytes) -> str:
+    if not head:
+        return "an empty file"
+    for magic, name in _OTHER_FORMATS:
+        if head.startswith(magic):
+            return name
+    return "text" if b"\0" not in head and head[:1].isascii() else "data that is no archive"
+
+
+def looks_like(names: list[str]) -> str | None:
+    """Return what kind of archive holds members of these names, None where nothing tells."""
+    for mark, kind in _FOREIGN:
+        if any(name.startswith(mark) or f"/{mark}" in name for name in names):
+            return kind
+    return None
+
+
+def shown(name: str) -> str:
+    """Return a name from the archive as one printable line, other characters escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name[:200])
+
+
+def _plain(text: str) -> str:
+    return shown(text) or "no reason given"
