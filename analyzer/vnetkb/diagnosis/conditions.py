@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Truth of a condition on facts: true, false, or not known (Kleene's three values)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vnetkb.kb import model as kb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from vnetkb.facts.model import Fact, FactSource, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Truth of a condition and the facts that it rests on.
+
+    Attributes:
+        truth: None when it is not known, or when it held in some of the moments looked at and not in others.
+        facts: The facts looked at, in order.
+        unknown: Those whose being unknown keeps ``truth`` from being known.
+    """
+
+    truth: bool | None
+    facts: tuple[Fact, ...] = ()
+    unknown: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What conditions are evaluated against: facts, behaviours and, for harm, the finding made so far."""
+
+    facts: FactSource
+    behaviours: Mapping[str, bool | None]
+    finding: Mapping[str, frozenset[str]] | None = None
+
+
+def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
+    """Return the truth of a condition.
+
+    ``all`` is false as soon as one part is, ``any`` true as soon as one part is, whatever is unknown beside it.
+    """
+    match condition:
+        case kb.AllOf(parts):
+            return _combine([evaluate(part, situation) for part in parts], decisive=False)
+        case kb.AnyOf(parts):
+            return _combine([evaluate(part, situation) for part in parts], decisive=True)
+        case kb.Not(part):
+            inner = evaluate(part, situation)
+            return Outcome(None if inner.truth is None else not inner.truth, inner.facts, inner.unknown)
+        case kb.BehaviourIs(behaviour, present):
+            known = situation.behaviours.get(behaviour)
+            return Outcome(None if known is None else known is present)
+        case kb.FindingIs(what, values):
+            return Outcome(bool((situation.finding or {}).get(what, frozenset()) & values))
+        case _:
+            return _test(condition, situation.facts)
+
+
+def _combine(outcomes: Sequence[Outcome], *, decisive: bool) -> Outcome:
+    facts = tuple(fact for outcome in outcomes for fact in outcome.facts)
+    if any(outcome.truth is decisive for outcome in outcomes):
+        deciding = tuple(fact for o in outcomes if o.truth is decisive for fact in o.facts)
+        return Outcome(decisive, deciding)
+    if all(outcome.truth is not None for outcome in outcomes):
+        return Outcome(not decisive, facts)
+    return Outcome(None, facts, tuple(fact for o in outcomes if o.truth is None for fact in o.unknown))
+
+
+def _test(test: kb.FactTest, source: FactSource) -> Outcome:
+    fact = source.fact(test.fact)
+    other = source.fact(test.operand.fact) if isinstance(test.operand, kb.FactOperand) else None
+    facts = (fact,) if other is None else (fact, other)
+    values = _extent(fact, test.over)
+    operands = _extent(other, test.over) if other is not None else None
+    if operands is not None and isinstance(test.operand, kb.FactOperand):
+        operands = [_scaled(value, test.operand.times) for value in operands]
+        truths = [_compare(test.operator, a, b) for a, b in zip(values, operands, strict=False)]
+    else:
+        truths = [_compare(test.operator, value, test.operand) for value in values]  # type: ignore[arg-type]
+    weights: Sequence[int | None] = [1] * len(truths)
+    if test.over is kb.Over.DROP_SAMPLES:
+        drops = source.drops
+        chosen = [index for index in range(min(len(truths), len(drops))) if drops[index]]
+        truths, weights = [truths[i] for i in chosen], [drops[i] for i in chosen]
+    truth = _held(truths, weights, test.hold)
+    mixed = True in truths and False in truths and test.hold is kb.Hold.ALL
+    unknown = tuple(f for f in facts if truth is None and not mixed and _is_unknown(f, test.over))
+    return Outcome(truth, facts, unknown)
+
+
+def _is_unknown(fact: Fact, over: kb.Over | None) -> bool:
+    values = _extent(fact, over)
+    return not values or None in values
+
+
+def _extent(fact: Fact, over: kb.Over | None) -> list[Value | None]:
+    if over is None:
+        return [fact.value]
+    return list(fact.ends if over is kb.Over.BOTH_ENDS else fact.samples)
+
+
+def _scaled(value: Value | None, times: float) -> Value | None:
+    return value * times if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _held(truths: Sequence[bool | None], weights: Iterable[int | None], hold: kb.Hold) -> bool | None:
+    if not truths:
+        return None
+    if hold is kb.Hold.ANY:
+        return True if True in truths else None if None in truths else False
+    if hold is kb.Hold.MOST:
+        weighed = [(truth, weight or 0) for truth, weight in zip(truths, weights, strict=True)]
+        everything = sum(weight for _, weight in weighed)
+        if 2 * sum(weight for truth, weight in weighed if truth) > everything:
+            return True
+        return False if 2 * sum(weight for truth, weight in weighed if truth is False) >= everything else None
+    if all(truth is True for truth in truths):
+        return True
+    return False if all(truth is False for truth in truths) else None
+
+
+def _compare(operator: kb.Operator, value: Value | None, operand: Value | tuple[Value, ...] | None) -> bool | None:
+    if value is None or operand is None:
+        return None
+    match operator:
+        case kb.Operator.EQUALS:
+            return value == operand
+        case kb.Operator.NOT_EQUALS:
+            return value != operand
+        case kb.Operator.ONE_OF:
+            return value in operand  # type: ignore[operator]
+        case kb.Operator.AT_LEAST:
+            return value >= operand  # type: ignore[operator]
+        case kb.Operator.BELOW:
+            return value < operand  # type: ignore[operator]
+        case kb.Operator.CONTAINS:
+            return operand in value  # type: ignore[operator]

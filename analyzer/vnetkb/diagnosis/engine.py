@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts held against rules: findings, their harm, what to do, what to collect next."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from vnetkb.diagnosis.conditions import Situation, evaluate
+from vnetkb.diagnosis.model import AppliedRemedy, Diagnosis, Finding, Group, NextStep
+from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
+from vnetkb.diagnosis.wording import fill
+from vnetkb.facts.model import Notice
+from vnetkb.kb.model import Effect, Harm, RuleKind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from vnetkb.facts.model import Observation, Observations
+    from vnetkb.kb.model import KnowledgeBase, Rule
+
+HARM_ORDER = (Harm.HARMFUL, Harm.WATCH, Harm.UNKNOWN, Harm.HARMLESS)
+
+
+def diagnose(
+    observations: Observations, kb: KnowledgeBase, *, devices: Collection[str] = (), every: bool = False
+) -> Diagnosis:
+    """Return the diagnosis of one bundle.
+
+    Args:
+        observations: What the facts room found.
+        kb: The knowledge base.
+        devices: Only findings on these devices, those of the past included; empty for all devices.
+        every: List also loss of the past, which is otherwise only counted.
+    """
+    chosen, past = [], 0
+    for observation in observations.observations:
+        if devices and observation.subject.name not in devices:
+            continue
+        if observation.symptom.state == "past" and not (every or devices):
+            past += 1
+            continue
+        chosen.append(observation)
+    notices = list(observations.notices)
+    made = [_finding(observation, observations, kb, notices) for observation in chosen]
+    made.sort(key=_worst_first)
+    findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
+    notices.extend(_advice(observations, kb, {finding.subject.name for finding in findings}, devices))
+    return Diagnosis(
+        observations.bundle_name,
+        observations.bundle_sha256,
+        observations.interval_s,
+        observations.snapshots,
+        observations.samples,
+        observations.hosts,
+        findings,
+        past,
+        _groups(findings),
+        _next_steps(findings, kb),
+        tuple(notices),
+        observations.missing_captures,
+    )
+
+
+def _worst_first(finding: Finding) -> tuple[bool, int, int, str]:
+    delta = finding.symptom.delta or 0
+    return finding.symptom.state == "past", HARM_ORDER.index(finding.harm), -delta, finding.subject.name
+
+
+def _numbered(finding: Finding, name: str) -> Finding:
+    values = {field: getattr(finding, field) for field in Finding.__slots__}
+    return Finding(**{**values, "id": name})
+
+
+def _finding(observation: Observation, observations: Observations, kb: KnowledgeBase, notices: list[Notice]) -> Finding:
+    symptom = observation.symptom
+    capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
+    judged = judge(kb, symptom.counter, observation.facts, observations.behaviours, capped=capped)
+    verdict = conclude(kb, judged)
+    notices.extend(
+        Notice(
+            "warning",
+            observation.subject.name,
+            f"evidence conflicts: {one.rule.title.lower()} is both confirmed and ruled out; kept open",
+            one.rule.id,
+        )
+        for one in judged.values()
+        if one.conflict
+    )
+    cause = kb.rules[verdict.cause] if verdict.cause else None
+    harm, reason = _harm(observation, observations, kb, verdict)
+    return Finding(
+        "",
+        observation.subject,
+        symptom,
+        verdict.verdict,
+        cause,
+        cause.sites[0] if cause and len(cause.sites) == 1 else None,
+        tuple(kb.sites[name] for name in (cause.sites if cause else ()) if name in kb.sites),
+        verdict.contributors,
+        harm,
+        reason,
+        candidates(kb, judged, observation.facts, observation.words),
+        observation.witnesses,
+        _remedies(observation, kb, judged, cause),
+    )
+
+
+def _harm(
+    observation: Observation, observations: Observations, kb: KnowledgeBase, verdict: Verdict
+) -> tuple[Harm, str]:
+    causes = frozenset((verdict.cause, *kb.ancestors(verdict.cause))) if verdict.cause else frozenset()
+    finding = {
+        "cause": causes,
+        "state": frozenset({observation.symptom.state}),
+        "verdict": frozenset({verdict.verdict}),
+    }
+    situation = Situation(observation.facts, observations.behaviours, finding)  # type: ignore[arg-type]
+    for rule in kb.harm:
+        if all(evaluate(condition, situation).truth for condition in rule.when):
+            return rule.harm, fill(rule.reason, observation.words, observation.facts, kb)
+    return Harm.UNKNOWN, "nothing in the bundle tells whether this loss matters"
+
+
+def _remedies(
+    observation: Observation, kb: KnowledgeBase, judged: Mapping[str, Judged], cause: Rule | None
+) -> tuple[AppliedRemedy, ...]:
+    """Remedies of the cause; a cause without any of its own has those of what it refines."""
+    if cause is None:
+        return ()
+    chain = [cause, *(kb.rules[a] for a in kb.ancestors(cause.id) if a in judged and judged[a].status in HELD)]
+    ids = next((rule.remedies for rule in chain if rule.remedies), ())
+
+    def filled(text: str) -> str:
+        return fill(text, observation.words, observation.facts, kb)
+
+    return tuple(
+        AppliedRemedy(
+            remedy,
+            filled(remedy.text),
+            filled(remedy.command) if remedy.command else None,
+            filled(remedy.check),
+            filled(remedy.undo),
+        )
+        for remedy in (kb.remedies[name] for name in ids)
+    )
+
+
+def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
+    """Findings with the same cause on the same VM: one thing is wrong, seen at several of its NICs."""
+    together: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        if finding.cause and finding.subject.vm:
+            together[finding.cause.id, finding.subject.vm].append(finding)
+    shared = [(cause, vm, found) for (cause, vm), found in together.items() if len(found) > 1]
+    return tuple(
+        Group(
+            f"g{index}",
+            cause,
+            "vm",
+            vm,
+            tuple(finding.id for finding in found),
+            f"{found[0].cause.title if found[0].cause else cause}: {len(found)} NICs of {vm}",
+        )
+        for index, (cause, vm, found) in enumerate(shared, 1)
+    )
+
+
+def _next_steps(findings: Sequence[Finding], kb: KnowledgeBase) -> tuple[NextStep, ...]:
+    """What to collect: one line that takes every capture that could still decide a finding."""
+    wanted: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        if finding.verdict == "confirmed" or finding.symptom.state == "past":
+            continue
+        for candidate in finding.candidates:
+            for capture in candidate.missing:
+                if finding not in wanted[capture]:
+                    wanted[capture].append(finding)
+    steps: dict[str, NextStep] = {}
+    for capture, found in wanted.items():
+        known = kb.captures.get(capture)
+        ask = getattr(known, "ask", None) or ""
+        names = sorted({finding.subject.name for finding in found})
+        devices = "".join(f" --device {name}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
+        command = " ".join(f"sh vnetkb-collect{devices} {ask}".split())
+        ids = tuple(finding.id for finding in found)
+        before = steps.get(command)
+        if before:
+            ids = tuple(dict.fromkeys((*before.would_decide, *ids)))
+        captures = f"{before.text}, {capture}" if before else f"collects what would decide it: {capture}"
+        steps[command] = NextStep(command, ids, captures)
+    return tuple(steps.values())
+
+
+def _advice(
+    observations: Observations, kb: KnowledgeBase, with_findings: Collection[str], devices: Collection[str]
+) -> list[Notice]:
+    """Settings that are dangerous or without effect, on subjects that lose nothing now."""
+    notices = []
+    for rule in kb.rules.values():
+        if rule.kind is not RuleKind.ADVICE:
+            continue
+        for (kind, name), source in observations.subjects.items():
+            if name in with_findings or (devices and name not in devices):
+                continue
+            situation = Situation(source, observations.behaviours)
+            if not all(evaluate(condition, situation).truth for condition in rule.applies_when):
+                continue
+            for test in rule.tests:
+                outcome = evaluate(test.condition, situation)
+                if effect_of(test, outcome) is Effect.CONFIRMS and test.says:
+                    text = fill(test.says, {kind: name}, source, kb)
+                    notices.append(Notice("warning", name, text, rule.id))
+    return notices
+
+
+__all__ = ["Status", "diagnose"]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the diagnosis hands to the report: findings with their verdicts, evidence and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Witness
+    from vnetkb.kb.model import Harm, Remedy, Rule, Site, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One test of a rule whose outcome is known.
+
+    Attributes:
+        fact: Name of the (first) fact it rests on.
+        value: That fact's value: overall, or one per snapshot or sample where there is no overall one.
+        effect: confirms, rules-out, supports or weakens.
+        text: What a reader is told.
+        captures: Members that the facts were computed from.
+    """
+
+    fact: str
+    value: Value | tuple[Value | None, ...] | None
+    effect: str
+    text: str
+    captures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One rule held against one symptom; ``missing`` names the captures that could change its status."""
+
+    rule: Rule
+    status: Status
+    evidence: tuple[Evidence, ...]
+    missing: tuple[str, ...]
+    inherited: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRemedy:
+    """A remedy with its texts filled in for the subject."""
+
+    remedy: Remedy
+    text: str
+    command: str | None
+    check: str
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined."""
+
+    id: str
+    subject: Subject
+    symptom: Symptom
+    verdict: str
+    cause: Rule | None
+    site: str | None
+    sites: tuple[Site, ...]
+    contributors: tuple[str, ...]
+    harm: Harm
+    harm_reason: str
+    candidates: tuple[Candidate, ...]
+    witnesses: tuple[Witness, ...]
+    remedies: tuple[AppliedRemedy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Findings with one cause and one deciding subject."""
+
+    id: str
+    cause: str
+    scope_kind: str
+    scope_name: str
+    findings: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """One thing to collect, and the findings that it would decide."""
+
+    command: str
+    would_decide: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything that a report says."""
+
+    bundle_name: str
+    bundle_sha256: str
+    interval_s: float | None
+    snapshots: int
+    samples: int
+    hosts: tuple[HostSummary, ...]
+    findings: tuple[Finding, ...]
+    past: int
+    groups: tuple[Group, ...]
+    next_steps: tuple[NextStep, ...]
+    notices: tuple[Notice, ...]
+    missing_captures: tuple[str, ...]

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Status of every rule for one symptom, and the verdict they give together.
+
+The order of the steps is fixed by the design: applies, conflict, ruled out, confirmed, likely, else open; ruled-out
+goes down the tree of refinements, confirmed and likely go up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
+from vnetkb.diagnosis.model import Candidate, Evidence
+from vnetkb.diagnosis.wording import fill, shown
+from vnetkb.kb.model import Effect, Rarity, RuleKind, RuleTest, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from vnetkb.facts.model import FactSource
+    from vnetkb.kb.model import KnowledgeBase, Rule
+
+OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
+HELD = (Status.CONFIRMED, Status.LIKELY)
+CERTAINTY = {Status.CONFIRMED: 0, Status.LIKELY: 1, Status.OPEN: 2, Status.RULED_OUT: 3}
+
+
+@dataclass(slots=True)
+class Judged:
+    """One candidate while it is being judged."""
+
+    rule: Rule
+    status: Status
+    tests: list[tuple[RuleTest, Outcome]]
+    capped: bool
+    conflict: bool = False
+    weakened: bool = False
+    blocked: bool = False
+    share: float = 100.0
+    inherited: str | None = None
+    children: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the candidates say together: confirmed, likely or undetermined, and through which rule."""
+
+    verdict: str
+    cause: str | None
+    contributors: tuple[str, ...] = ()
+
+
+def judge(
+    kb: KnowledgeBase,
+    counter: str | None,
+    facts: FactSource,
+    behaviours: Mapping[str, bool | None],
+    *,
+    capped: bool,
+) -> dict[str, Judged]:
+    """Return every candidate cause of a counter's movement (or of a silent loss) with its status.
+
+    Args:
+        kb: The knowledge base.
+        counter: Counter id; None for loss that no counter shows.
+        facts: The subject's facts.
+        behaviours: What is known of the kernel and programs.
+        capped: True when nothing may be more than likely (one snapshot, or loss in the past only).
+    """
+    wanted = counter or "silent"
+    situation = Situation(facts, behaviours)
+    judged: dict[str, Judged] = {}
+    for rule in _parents_first(kb, (r for r in kb.rules.values() if r.kind is RuleKind.CAUSE and wanted in r.explains)):
+        applies = [evaluate(condition, situation) for condition in rule.applies_when]
+        if any(outcome.truth is False for outcome in applies):
+            continue
+        doubtful = any(outcome.truth is None for outcome in applies)
+        inferred = any(fact.inferred for outcome in applies for fact in outcome.facts)
+        judged[rule.id] = _judge_one(rule, situation, kb, judged, capped=capped or doubtful or inferred)
+    for rule_id in judged:
+        for ancestor in kb.ancestors(rule_id):
+            if ancestor in judged:
+                judged[ancestor].children.append(rule_id)
+                break
+    _raise_ancestors(kb, judged)
+    return judged
+
+
+def _parents_first(kb: KnowledgeBase, rules: Iterable[Rule]) -> list[Rule]:
+    return sorted(rules, key=lambda rule: (len(kb.ancestors(rule.id)), rule.id))
+
+
+def _judge_one(rule: Rule, situation: Situation, kb: KnowledgeBase, judged: Mapping[str, Judged], *, capped: bool) -> Judged:
+    tests = [(test, evaluate(test.condition, situation)) for test in rule.tests]
+    result = Judged(rule, Status.OPEN, tests, capped)
+    effects = {effect for test, outcome in tests if (effect := effect_of(test, outcome)) is not Effect.NOTHING}
+    result.weakened = Effect.WEAKENS in effects
+    result.blocked = any(test.required and outcome.truth is None for test, outcome in tests)
+    confirming = [outcome for test, outcome in tests if effect_of(test, outcome) is Effect.CONFIRMS]
+    result.share = _share(kb, confirming)
+    ruled_out = next((a for a in kb.ancestors(rule.id) if a in judged and judged[a].status is Status.RULED_OUT), None)
+    if ruled_out:
+        result.status, result.inherited = Status.RULED_OUT, ruled_out
+    elif Effect.RULES_OUT in effects and confirming:
+        result.conflict = True
+    elif Effect.RULES_OUT in effects:
+        result.status = Status.RULED_OUT
+    elif confirming:
+        inferred = all(any(fact.inferred for fact in outcome.facts) for outcome in confirming)
+        result.status = Status.LIKELY if capped or inferred else Status.CONFIRMED
+    elif Effect.SUPPORTS in effects and not result.weakened and not result.blocked:
+        result.status = Status.LIKELY
+    return result
+
+
+def effect_of(test: RuleTest, outcome: Outcome) -> Effect:
+    """Return what a test's outcome does to its rule; an unknown one does nothing."""
+    if outcome.truth is None:
+        return Effect.NOTHING
+    return test.when_true if outcome.truth else test.when_false
+
+
+def _share(kb: KnowledgeBase, confirming: Iterable[Outcome]) -> float:
+    """Per cent of the drops that the confirming facts speak for: a share confirms that share, any other fact all."""
+    shares = [
+        float(fact.value)
+        for outcome in confirming
+        for fact in outcome.facts[:1]
+        if fact.name in kb.facts and kb.facts[fact.name].unit == "%" and isinstance(fact.value, int | float)
+    ]
+    return min(shares, default=100.0)
+
+
+def _raise_ancestors(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> None:
+    for rule_id in sorted(judged, key=lambda r: -len(kb.ancestors(r))):
+        one = judged[rule_id]
+        if one.status not in HELD:
+            continue
+        for ancestor in kb.ancestors(rule_id):
+            above = judged.get(ancestor)
+            if above is not None and above.status in OPEN_ENDED and CERTAINTY[one.status] < CERTAINTY[above.status]:
+                above.status = one.status
+
+
+def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> Verdict:
+    """Return the verdict; where nothing is confirmed or likely, what is left when all else is ruled out is likely."""
+    confirmed = _deepest(kb, judged, Status.CONFIRMED, within=None)
+    if confirmed:
+        main = max(confirmed, key=lambda rule_id: judged[rule_id].share)
+        contributors = tuple(rule_id for rule_id in confirmed if rule_id != main)
+        return _refine(kb, judged, main, contributors)
+    likely = _deepest(kb, judged, Status.LIKELY, within=None)
+    if len(likely) == 1:
+        return Verdict("likely", likely[0])
+    if likely:
+        common = _common_ancestor(kb, judged, likely)
+        return Verdict("likely", common) if common else Verdict("undetermined", None)
+    left = _last_usual(kb, judged)
+    if left:
+        judged[left].status = Status.LIKELY
+        _raise_ancestors(kb, judged)
+        return Verdict("likely", left)
+    return Verdict("undetermined", None)
+
+
+def _refine(kb: KnowledgeBase, judged: Mapping[str, Judged], main: str, contributors: tuple[str, ...]) -> Verdict:
+    likely = _deepest(kb, judged, Status.LIKELY, within=main)
+    if not likely:
+        return Verdict("confirmed", main, contributors)
+    cause = likely[0] if len(likely) == 1 else _common_ancestor(kb, judged, likely) or main
+    return Verdict(str(judged[cause].status), cause, contributors)
+
+
+def _deepest(kb: KnowledgeBase, judged: Mapping[str, Judged], status: Status, *, within: str | None) -> list[str]:
+    chosen = [
+        rule_id
+        for rule_id, one in judged.items()
+        if one.status is status and (within is None or within in kb.ancestors(rule_id))
+    ]
+    return [r for r in chosen if not any(r in kb.ancestors(other) for other in chosen)]
+
+
+def _common_ancestor(kb: KnowledgeBase, judged: Mapping[str, Judged], rules: Iterable[str]) -> str | None:
+    first, *others = [(rule, *kb.ancestors(rule)) for rule in rules]
+    return next((r for r in first if r in judged and all(r in chain for chain in others)), None)
+
+
+def _last_usual(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> str | None:
+    usual = {r for r, one in judged.items() if one.rule.rarity is Rarity.USUAL}
+    alive = {r for r in usual if judged[r].status in OPEN_ENDED}
+    leaves = [r for r in alive if not any(r in kb.ancestors(other) for other in alive)]
+    if not leaves or usual == alive:
+        return None
+    left = leaves[0] if len(leaves) == 1 else _common_ancestor(kb, judged, leaves)
+    if left is None or judged[left].weakened or judged[left].blocked or judged[left].conflict:
+        return None
+    outside = {r for r in usual - alive if r != left and left not in kb.ancestors(r)}
+    siblings = {r for r in usual - alive if r not in kb.ancestors(left)} if len(leaves) == 1 else outside
+    return left if siblings else None
+
+
+def candidates(
+    kb: KnowledgeBase, judged: Mapping[str, Judged], facts: FactSource, words: Mapping[str, str]
+) -> tuple[Candidate, ...]:
+    """Return the candidates with their evidence in words, the surest first."""
+    ordered = sorted(judged.values(), key=lambda one: (CERTAINTY[one.status], -len(kb.ancestors(one.rule.id)), one.rule.id))
+    return tuple(
+        Candidate(one.rule, one.status, _evidence(kb, one, facts, words), _missing(one), one.inherited) for one in ordered
+    )
+
+
+def _evidence(kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str]) -> tuple[Evidence, ...]:
+    evidence = []
+    for test, outcome in one.tests:
+        effect = effect_of(test, outcome)
+        says = test.says if outcome.truth else test.says_false
+        if effect is Effect.NOTHING or not outcome.facts:
+            continue
+        fact = outcome.facts[0]
+        value = shown(fact, kb.facts[fact.name].unit if fact.name in kb.facts else None)
+        text = fill(says, words, facts, kb, value) if says else f"{fact.name} is {value}"
+        captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
+        evidence.append(Evidence(fact.name, _plain(fact.value, fact.ends, fact.samples), str(effect), text, captures))
+    return tuple(evidence)
+
+
+def _plain(value: object, ends: tuple[object, ...], samples: tuple[object, ...]) -> object:
+    if value is not None:
+        return value
+    return ends if any(end is not None for end in ends) else samples or None
+
+
+def _missing(one: Judged) -> tuple[str, ...]:
+    """Captures whose absence keeps a test unknown that could still change this status."""
+    if one.status in {Status.CONFIRMED, Status.RULED_OUT}:
+        return ()
+    useful = {Effect.CONFIRMS, Effect.RULES_OUT}
+    useful |= {Effect.SUPPORTS} if one.status is Status.OPEN else {Effect.WEAKENS}
+    missing = [
+        capture
+        for test, outcome in one.tests
+        if outcome.truth is None and {test.when_true, test.when_false} & useful
+        for fact in outcome.unknown
+        for capture in fact.missing
+    ]
+    return tuple(dict.fromkeys(missing))

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of the host's kernel and programs: by a feature seen in the bundle, else by version ranges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.host import HostFacts
+from vnetkb.kb import kernels
+from vnetkb.kb.model import FactTest, Operator
+
+if TYPE_CHECKING:
+    from vnetkb.facts.tables import Tables
+    from vnetkb.kb.model import Behaviour, Condition, KnowledgeBase
+
+
+def resolve(kb: KnowledgeBase, tables: Tables) -> dict[str, bool | None]:
+    """Return for each behaviour whether the host has it; None where neither a feature nor a version range tells."""
+    manifest = tables.bundle.manifest
+    kernel = kernels.identify(manifest.kernel_release, manifest.kernel_version)
+    host = HostFacts(tables)
+    return {name: _one(behaviour, host, kernel) for name, behaviour in kb.behaviours.items()}
+
+
+def _one(behaviour: Behaviour, host: HostFacts, kernel: kernels.Kernel | None) -> bool | None:
+    seen = _feature(behaviour.feature, host) if behaviour.feature is not None else None
+    return seen if seen is not None else kernels.known(behaviour, kernel)
+
+
+def _feature(condition: Condition, host: HostFacts) -> bool | None:
+    """Return the truth of a feature test: one comparison of one fact of the host for equality (lint holds to that)."""
+    if not isinstance(condition, FactTest) or condition.operator is not Operator.EQUALS:
+        return None
+    value = host.fact(condition.fact).value
+    return None if value is None else value == condition.operand

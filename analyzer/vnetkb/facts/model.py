@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the facts room hands upwards: facts, symptoms and the subjects they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Value = int | float | str | bool | frozenset[str]
+State = Literal["rising", "past", "silent", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One typed, named value about one subject; ``None`` is unknown, which is neither zero nor false.
+
+    Attributes:
+        name: The fact's name as declared in ``kb/facts``; its unit and type are declared there.
+        value: The value over the whole bundle, ``None`` when unknown.
+        ends: One value per snapshot, in order; empty when the fact is not observed per snapshot.
+        samples: One value per interval between two samples of the series; empty when not observed so.
+        captures: Member paths that the value was computed from.
+        missing: Capture ids that would make an unknown value known.
+        why_unknown: Why it is unknown, in plain words; empty when known.
+        inferred: True when a join behind it was made by order or likeness and not by identity.
+    """
+
+    name: str
+    value: Value | None = None
+    ends: tuple[Value | None, ...] = ()
+    samples: tuple[Value | None, ...] = ()
+    captures: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    why_unknown: str = ""
+    inferred: bool = False
+
+
+class FactSource(Protocol):
+    """Anything that answers for facts by name: a subject in a bundle, or a rule's test case."""
+
+    def fact(self, name: str) -> Fact:
+        """Return the fact; unknown facts come back with value ``None``, never an exception."""
+        ...
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """Packets lost in each interval of the series, the weights of ``drop_samples``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a finding is about. ``guest_nic`` is the guest's MAC address where a join gave it."""
+
+    kind: str
+    name: str
+    vm: str | None = None
+    guest_nic: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """How one counter of one subject moved.
+
+    Attributes:
+        counter: Counter id, or None for loss that no counter shows.
+        state: rising, past (moved before the first snapshot only), silent, unknown (one snapshot, or no right delta).
+        delta: Packets between the first and the last observation; None when unknown.
+        total: The counter's value in the last snapshot; None when unknown.
+        ratio: Share of the packets offered that were lost, 0..1; None without a denominator.
+        seconds: Time that ``delta`` covers.
+        between: For silent loss, the two points of the path between which packets vanish.
+    """
+
+    counter: str | None
+    state: State
+    delta: int | None
+    total: int | None
+    ratio: float | None
+    seconds: float | None
+    between: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Another tool's view of the same stored number; ``agrees`` is None when it cannot be compared."""
+
+    name: str
+    value: int | None
+    agrees: bool | None
+    captures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the reader should know that is not a finding."""
+
+    level: Literal["info", "warning"]
+    subject: str
+    text: str
+    rule: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One symptom on one subject, with the facts that can explain it."""
+
+    subject: Subject
+    symptom: Symptom
+    facts: FactSource
+    one_snapshot: bool
+    witnesses: tuple[Witness, ...] = ()
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostSummary:
+    """The machine a bundle came from, for the first line of a report."""
+
+    name: str
+    kernel: str
+    taps: int
+    vms: int
+    ovs: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observations:
+    """All that the facts room found in one bundle.
+
+    Attributes:
+        subjects: One fact source for every subject of the host, loss or not, by (kind, name).
+        behaviours: For each behaviour id of the KB: present, absent or (None) not known.
+    """
+
+    bundle_name: str
+    bundle_sha256: str
+    interval_s: float | None
+    snapshots: int
+    samples: int
+    hosts: tuple[HostSummary, ...]
+    observations: tuple[Observation, ...]
+    subjects: Mapping[tuple[str, str], FactSource]
+    behaviours: Mapping[str, bool | None]
+    notices: tuple[Notice, ...]
+    missing_captures: tuple[str, ...]
+    quote: Callable[[str, str], Sequence[str]] | None = None

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captures parsed once, on first use, with every failure turned into "unknown" and a notice."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vnetkb.errors import VnetkbError
+from vnetkb.facts.model import Notice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnetkb.bundle import Bundle
+
+
+class Tables:
+    """Parsed captures of one bundle, by capture id, snapshot and scope.
+
+    A capture that is absent, damaged or in a layout that its parser does not know gives None; the reason is
+    kept in :meth:`why`, and an unknown layout is also kept as a notice, so that nothing is guessed.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Keep the bundle; nothing is parsed yet."""
+        self.bundle = bundle
+        self.notices: list[Notice] = []
+        self._parsed: dict[tuple[str, str, int | None, str], Any] = {}
+        self._faults: dict[tuple[str, int | None, str], str] = {}
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """Numbers of the snapshots, in order."""
+        return tuple(snapshot.n for snapshot in self.bundle.manifest.snapshots)
+
+    @property
+    def first(self) -> int | None:
+        """The snapshot that holds what is taken once a bundle: the lowest number in the manifest's captures."""
+        numbers = [c.snapshot for c in self.bundle.manifest.captures if c.scope == "host" and c.snapshot is not None]
+        return min(numbers) if numbers else None
+
+    def get(
+        self, capture: str, snapshot: int | None = None, *, scope: str = "host", parser: str | None = None, **options: Any
+    ) -> Any:
+        """Return the rows of one capture, or None.
+
+        Args:
+            capture: Capture id; its parser is the module of the same name with underscores.
+            snapshot: Snapshot number; None for captures of the series.
+            scope: ``host``, ``series`` or ``guest:<vm>``.
+            parser: Module name where it differs from the capture id.
+            options: Passed to the parser. They must be the same at every call for one capture.
+        """
+        key = (capture, scope, snapshot, parser or "")
+        if key not in self._parsed:
+            self._parsed[key] = self._parse(capture, snapshot, scope, parser or capture.replace("-", "_"), options)
+        return self._parsed[key]
+
+    def _parse(self, capture: str, snapshot: int | None, scope: str, module: str, options: dict[str, Any]) -> Any:
+        data = self.bundle.data(capture, snapshot, scope)
+        if data is None:
+            return None
+        parse: Callable[..., Any] = importlib.import_module(f"vnetkb.parsers.{module}").parse
+        parse_error: type[Exception] = importlib.import_module("vnetkb.parsers.errors").ParseError
+        try:
+            return parse(data, **options)
+        except parse_error as error:
+            path = self.path(capture, snapshot, scope)
+            self._faults[capture, snapshot, scope] = f"{path} could not be read: {error}"
+            self.notices.append(Notice("warning", path, f"not used, its layout is not known: {error}"))
+            return None
+
+    def once(self, capture: str, *, parser: str | None = None, **options: Any) -> Any:
+        """Return the rows of a capture that is taken once a bundle."""
+        return None if self.first is None else self.get(capture, self.first, parser=parser, **options)
+
+    def series(self, capture: str) -> tuple[tuple[int, float, bytes], ...]:
+        """Return the samples of a series capture as (number, monotonic seconds, raw text); empty when absent."""
+        key = (capture, "series", None, "split")
+        if key not in self._parsed:
+            data = self.bundle.data(capture, None, "series")
+            samples: tuple[tuple[int, float, bytes], ...] = ()
+            if data is not None:
+                split = importlib.import_module("vnetkb.parsers.series").split
+                try:
+                    samples = tuple((s.n, s.monotonic_s, s.data) for s in split(data))
+                except importlib.import_module("vnetkb.parsers.errors").ParseError as error:
+                    self.notices.append(Notice("warning", self.path(capture, None, "series"), f"not used: {error}"))
+            self._parsed[key] = samples
+        result: tuple[tuple[int, float, bytes], ...] = self._parsed[key]
+        return result
+
+    def path(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
+        """Return the member path of a capture."""
+        return self.bundle.path(capture, snapshot, scope)
+
+    def once_path(self, capture: str) -> str:
+        """Return the member path of a capture that is taken once a bundle."""
+        return self.path(capture, self.first)
+
+    def paths(self, capture: str) -> tuple[str, ...]:
+        """Return the member paths of a capture in every snapshot that has it."""
+        return tuple(self.path(capture, n) for n in self.snapshots if self.bundle.data(capture, n) is not None)
+
+    def why(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
+        """Say in plain words why :meth:`get` gave None."""
+        fault = self._faults.get((capture, snapshot, scope))
+        try:
+            return fault or self.bundle.why_absent(capture, snapshot, scope)
+        except VnetkbError as error:
+            return str(error)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report as JSON, in the shape that schemas/report.schema.json fixes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vnetkb import __version__
+
+if TYPE_CHECKING:
+    from vnetkb.diagnosis import Diagnosis, Finding
+    from vnetkb.diagnosis.model import Candidate, Evidence
+
+SCHEMA_VERSION = "1"
+
+
+def render_json(diagnosis: Diagnosis) -> str:
+    """Return the report as one JSON document with a final newline; bytes that were not UTF-8 are escaped."""
+    return json.dumps(document(diagnosis), indent=2, ensure_ascii=True) + "\n"
+
+
+def document(diagnosis: Diagnosis) -> dict[str, Any]:
+    """Return the report as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "vnetkb", "version": __version__},
+        "bundle": {
+            "name": diagnosis.bundle_name,
+            "sha256": diagnosis.bundle_sha256,
+            "interval_s": diagnosis.interval_s,
+            "snapshots": diagnosis.snapshots,
+            "samples": diagnosis.samples,
+        },
+        "hosts": [
+            {"name": host.name, "kernel": host.kernel, "taps": host.taps, "vms": host.vms, "ovs": host.ovs}
+            for host in diagnosis.hosts
+        ],
+        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "groups": [
+            {
+                "id": group.id,
+                "cause": group.cause,
+                "scope": {"kind": group.scope_kind, "name": group.scope_name},
+                "findings": list(group.findings),
+                "text": group.text,
+            }
+            for group in diagnosis.groups
+        ],
+        "next_steps": [
+            {"command": step.command, "would_decide": list(step.would_decide), "text": step.text}
+            for step in diagnosis.next_steps
+        ],
+        "notices": [
+            {"level": notice.level, "rule": notice.rule, "subject": notice.subject, "text": notice.text}
+            for notice in diagnosis.notices
+        ],
+        "missing_captures": list(diagnosis.missing_captures),
+        "past": diagnosis.past,
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    symptom = finding.symptom
+    return {
+        "id": finding.id,
+        "subject": {
+            "kind": finding.subject.kind,
+            "name": finding.subject.name,
+            "vm": finding.subject.vm,
+            "guest_nic": finding.subject.guest_nic,
+        },
+        "symptom": {
+            "counter": symptom.counter,
+            "state": symptom.state,
+            "delta": symptom.delta,
+            "total": symptom.total,
+            "ratio": symptom.ratio,
+            "seconds": symptom.seconds,
+            "between": list(symptom.between) if symptom.between else None,
+        },
+        "verdict": finding.verdict,
+        "cause": finding.cause.id if finding.cause else None,
+        "site": finding.site,
+        "contributors": list(finding.contributors),
+        "harm": str(finding.harm),
+        "harm_reason": finding.harm_reason,
+        "candidates": [_candidate(candidate) for candidate in finding.candidates],
+        "witnesses": [
+            {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)} for w in finding.witnesses
+        ],
+        "remedies": [
+            {
+                "id": applied.remedy.id,
+                "title": applied.remedy.title,
+                "text": applied.text,
+                "command": applied.command,
+                "persistent": dict(applied.remedy.persistent),
+                "costs": applied.remedy.costs,
+                "helps": applied.remedy.helps,
+                "check": applied.check,
+                "undo": applied.undo,
+            }
+            for applied in finding.remedies
+        ],
+    }
+
+
+def _candidate(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "rule": candidate.rule.id,
+        "title": candidate.rule.title,
+        "status": str(candidate.status),
+        "evidence": [_evidence(evidence) for evidence in candidate.evidence],
+        "missing": list(candidate.missing),
+        "ruled_out_with": candidate.inherited,
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "fact": evidence.fact,
+        "value": _value(evidence.value),
+        "effect": evidence.effect,
+        "text": evidence.text,
+        "captures": list(evidence.captures),
+    }
+
+
+def _value(value: object) -> object:
+    if isinstance(value, frozenset):
+        return sorted(value)
+    if isinstance(value, tuple):
+        return [_value(part) for part in value]
+    return round(value, 4) if isinstance(value, float) else value

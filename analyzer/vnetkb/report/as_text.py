@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report as text for a terminal or a mail: the answer first, the evidence under it."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from vnetkb.kb.model import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vnetkb.diagnosis import Diagnosis, Finding
+    from vnetkb.diagnosis.model import Candidate
+    from vnetkb.facts.model import HostSummary
+
+WIDTH = 118
+LABEL = 13
+FEW = 3
+
+
+def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
+    """Return the report as plain text.
+
+    Args:
+        diagnosis: What to report.
+        every: Print every candidate with all its evidence, and every notice.
+    """
+    lines: list[str] = []
+    for host in diagnosis.hosts:
+        lines.append(_headline(host, diagnosis))
+    lines.append("")
+    for finding in diagnosis.findings:
+        lines.extend(_finding(finding, every=every))
+        lines.append("")
+    lines.extend(_wrapped("together", f"{group.text} ({', '.join(group.findings)})") for group in diagnosis.groups)
+    lines.append(_summary(diagnosis))
+    lines.extend(_notices(diagnosis, every=every))
+    lines.extend(_next_steps(diagnosis))
+    return "\n".join(lines) + "\n"
+
+
+def _headline(host: HostSummary, diagnosis: Diagnosis) -> str:
+    taken = f"{diagnosis.snapshots} snapshots {diagnosis.interval_s} s apart" if diagnosis.interval_s else "1 snapshot"
+    if diagnosis.snapshots == 0:
+        taken = "no snapshot"
+    parts = [host.name, f"Linux {host.kernel}"]
+    if host.ovs:
+        parts.append(f"OVS {host.ovs}")
+    parts += [f"{_many(host.vms, 'VM')}, {_many(host.taps, 'tap')}", f"{taken}, {_many(diagnosis.samples, 'sample')}"]
+    return _one_line("   ".join(parts))
+
+
+def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
+    subject, symptom = finding.subject, finding.symptom
+    target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
+    label = "PAST" if symptom.state == "past" else str(finding.harm).upper()
+    name = f"{subject.name} → {target}" if target else subject.name
+    yield _one_line(f"{label:8}  {name}   {_symptom(finding)}")
+    yield _wrapped("why", _why(finding))
+    if finding.cause:
+        for site in finding.sites:
+            yield _wrapped("where", f"{site.function}(), {site.file}: {site.title[:1].lower()}{site.title[1:]}")
+    yield _wrapped("harm", f"{finding.harm}: {finding.harm_reason}")
+    if finding.contributors:
+        yield _wrapped("also", "a part of the drops: " + ", ".join(finding.contributors))
+    yield from _reasons(finding, every=every)
+    disagree = [f"{w.name} says {w.value}" for w in finding.witnesses if w.agrees is False]
+    if disagree:
+        yield _wrapped("disagrees", "; ".join(disagree))
+    for applied in finding.remedies:
+        command = f"    {applied.command}" if applied.command else ""
+        yield _wrapped("do", f"{applied.text}{command}")
+        if every:
+            yield _wrapped("", f"costs: {applied.remedy.costs} helps: {applied.remedy.helps} undo: {applied.undo}")
+
+
+def _symptom(finding: Finding) -> str:
+    symptom = finding.symptom
+    what = "host TX dropped (= guest RX)"
+    if symptom.state == "past":
+        return f"{what} {symptom.total} in all, none of them since the first snapshot"
+    if symptom.delta is None:
+        return f"{what} {symptom.total} in all; whether it still rises is not known"
+    if symptom.ratio is None:
+        share = "what share of the packets is not known"
+    elif symptom.ratio == 1.0:
+        share = "all that was sent to it"
+    else:
+        share = f"{percent(symptom.ratio)} of what was sent to it"
+    return f"{what} +{symptom.delta} in {symptom.seconds} s: {share}"
+
+
+def percent(ratio: float) -> str:
+    """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``."""
+    value = 100 * ratio
+    if 0 < value < 0.001:  # noqa: PLR2004
+        return "under 0.001 %"
+    return f"{value:.3g} %"
+
+
+def _why(finding: Finding) -> str:
+    if finding.cause is None:
+        return "cannot tell yet; what is open stands below"
+    title = finding.cause.title
+    return f"{finding.verdict}: {title[:1].lower()}{title[1:]}   [{finding.cause.id}]"
+
+
+def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
+    cause = finding.cause.id if finding.cause else None
+    shown: set[str] = set()
+    for candidate in finding.candidates:
+        above = candidate.status is Status.CONFIRMED and any(e.effect == "confirms" for e in candidate.evidence)
+        if candidate.rule.id == cause or above or (every and candidate.status is not Status.RULED_OUT):
+            yield from _evidence(candidate, shown, name=every and candidate.rule.id != cause)
+    still = [c for c in finding.candidates if c.status is Status.OPEN]
+    out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
+    likely = [c for c in finding.candidates if c.status is Status.LIKELY and c.rule.id != cause]
+    if finding.verdict == "confirmed":
+        still = []
+    if likely:
+        yield _wrapped("likely too" if cause else "likely", " · ".join(c.rule.id for c in likely))
+    if still:
+        yield _wrapped("open", _open(still, finding, every=every))
+    if out:
+        yield _wrapped("ruled out", _ruled_out(out, every=every))
+
+
+def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[str]:
+    for evidence in candidate.evidence:
+        if evidence.text in shown:
+            continue
+        shown.add(evidence.text)
+        against = " (against it)" if evidence.effect in {"weakens", "rules-out"} else ""
+        prefix = f"{candidate.rule.id}: " if name else ""
+        yield _wrapped("evidence", f"{prefix}{evidence.text}{against}   [{_members(evidence.captures)}]")
+
+
+def _members(captures: Sequence[str]) -> str:
+    """Fold ``host/0/a, host/1/a`` into ``host/0, host/1 a``."""
+    folders: dict[str, list[str]] = {}
+    for path in captures:
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(name, []).append(folder)
+    return "; ".join(f"{', '.join(places)} {name}" for name, places in folders.items())
+
+
+def _open(still: Sequence[Candidate], finding: Finding, *, every: bool) -> str:
+    chosen = still if every or finding.cause is None else still[:FEW]
+    parts = []
+    for candidate in chosen:
+        missing = f" (would tell: {', '.join(candidate.missing)})" if candidate.missing else ""
+        parts.append(f"{candidate.rule.id}{missing}")
+    rest = f" · {len(still) - len(chosen)} more (--all)" if len(still) > len(chosen) else ""
+    return " · ".join(parts) + rest
+
+
+def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
+    parts = []
+    ordered = sorted(out, key=lambda c: (c.inherited is not None, c.rule.id))
+    for candidate in ordered if every else ordered[:FEW]:
+        because = next((e.text for e in candidate.evidence if e.effect == "rules-out"), None)
+        if because is None and candidate.inherited:
+            because = f"with {candidate.inherited}"
+        parts.append(f"{candidate.rule.id} ({because})" if because else candidate.rule.id)
+    rest = f" · {len(out) - FEW} more (--all)" if not every and len(out) > FEW else ""
+    return " · ".join(parts) + rest
+
+
+def _summary(diagnosis: Diagnosis) -> str:
+    current = [f for f in diagnosis.findings if f.symptom.state != "past"]
+    harms = [str(finding.harm) for finding in current]
+    taps = sum(host.taps for host in diagnosis.hosts)
+    without = taps - len({f.subject.name for f in diagnosis.findings}) - diagnosis.past
+    parts = [f"{harms.count('harmful')} harmful", f"{harms.count('watch') + harms.count('unknown')} to watch"]
+    if "harmless" in harms:
+        parts.append(f"{harms.count('harmless')} harmless")
+    parts.append(f"{_many(without, 'tap')} without loss")
+    if diagnosis.past:
+        parts.append(f"{_many(diagnosis.past, 'tap')} with loss in the past only (--all)")
+    if diagnosis.snapshots == 0:
+        return "no snapshot in this bundle: nothing can be said about loss."
+    return ", ".join(parts) + "."
+
+
+def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
+    for notice in diagnosis.notices:
+        if every or notice.level == "warning":
+            yield _wrapped("notice", f"{notice.subject}: {notice.text}")
+    if diagnosis.missing_captures:
+        count = len(diagnosis.missing_captures)
+        names = ", ".join(diagnosis.missing_captures) if every or count <= FEW else f"{count} captures (--all names them)"
+        yield _wrapped("missing", f"{names}: what they would show is unknown, not fine")
+
+
+def _next_steps(diagnosis: Diagnosis) -> Iterator[str]:
+    for step in diagnosis.next_steps:
+        yield _wrapped("next", f"{step.command}    ({step.text}; for {', '.join(step.would_decide)})")
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _wrapped(label: str, text: str) -> str:
+    filled = textwrap.fill(
+        _one_line(text),
+        WIDTH,
+        initial_indent=f"  {label:{LABEL - 2}}",
+        subsequent_indent=" " * LABEL,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled.rstrip()
+
+
+def _one_line(text: str) -> str:
+    """Keep what comes from a bundle from starting a line of its own."""
+    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
