@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from vnetkb.bundle import Bundle
+    from vnetkb.bundle.archive import Archive
     from vnetkb.diagnosis import Diagnosis
     from vnetkb.facts import Observations
 
@@ -256,6 +257,74 @@ def collect(
         return
     sys.stdout.flush()
     os.execvp("sh", ["sh", str(script), *context.args])  # noqa: S606, S607 - sh wherever this system has it
+
+
+@app.command(short_help="Show what is in a bundle, or one file of it.")
+def show(
+    bundle: BundleArgument,
+    member: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MEMBER",
+            show_default=False,
+            help="A file in it, as the listing names it: host/0/sysfs-net.",
+        ),
+    ] = None,
+) -> None:
+    """List what a bundle holds and why something is missing in it, or print one file of it, escaped.
+
+    \b
+    Example:
+        vnetkb show vnetkb-node7-20261122T134500Z.tar.gz
+        vnetkb show vnetkb-node7-20261122T134500Z.tar.gz host/0/sysfs-net
+    """
+    from vnetkb.bundle.archive import read_archive
+    from vnetkb.bundle.limits import DEFAULT_LIMITS
+    from vnetkb.bundle.reader import from_archive
+
+    archive = read_archive(bundle, DEFAULT_LIMITS)
+    if member is None:
+        _emit(printable(_listing(from_archive(bundle, archive, DEFAULT_LIMITS), archive)))
+        return
+    found = archive.members.get(member.removeprefix(f"{archive.folder}/"))
+    if found is None:
+        raise UsageProblem(f"{bundle}: there is no {member} in it; vnetkb show {bundle} lists what there is")
+    _emit(printable(found.data.decode("utf-8", "surrogateescape")))
+
+
+def _listing(bundle: "Bundle", archive: "Archive") -> str:
+    manifest = bundle.manifest
+    lines = [
+        f"{bundle.folder}: {manifest.host}, Linux {manifest.kernel_release}, {manifest.start.wall}",
+        *(f"{len(member.data):>9}  {name}" for name, member in sorted(archive.members.items())),
+    ]
+    absent = [capture for capture in manifest.captures if capture.absent is not None]
+    lines += (
+        f"  missing  {bundle.why_absent(capture.id, capture.snapshot, capture.scope)}" for capture in absent
+    )
+    lines += (
+        f"  {notice.level:>7}  {notice.member or bundle.folder}: {notice.text}" for notice in bundle.notices
+    )
+    return "\n".join(lines) + "\n"
+
+
+@kb_app.command("test", short_help="Run every rule's own cases.")
+def kb_test(kb: OverlayOption = None) -> None:
+    """Run every rule's own cases through the diagnosis and tell which came out otherwise.
+
+    \b
+    Example, with a rule of your own in mine/rules/tap/:
+        vnetkb kb test --kb mine
+    """
+    from vnetkb.kb.load import load_kb
+    from vnetkb.kbtest import run
+
+    results = list(run(load_kb(kb or ())))
+    failed = [result for result in results if not result.passed]
+    for result in failed:
+        _emit(printable(f"{result.rule}: {result.case}: found {result.got}, expected {result.expected}\n"))
+    _emit(f"{len(results) - len(failed)} passed, {len(failed)} failed\n")
+    raise typer.Exit(EXIT_FINDINGS if failed else EXIT_DONE)
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: exit statuses, one-line errors, quiet ends, and what it does not import."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vnetkb import __version__, cli
+from vnetkb.errors import KnowledgeFault, UnusableInput, UsageProblem, VnetkbError
+from vnetkb.paths import host_collector
+
+
+def vnetkb(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vnetkb", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_version() -> None:
+    assert vnetkb("--version").stdout == f"vnetkb {__version__}\n"
+
+
+def test_help_names_every_command_and_every_command_has_an_example() -> None:
+    overview = vnetkb("--help").stdout
+    listed = re.findall(r"^  ([a-z]+) {2,}", overview[overview.index("Commands:") :], re.MULTILINE)
+    assert listed == ["analyze", "validate", "collect", "show", "explain", "kb"]
+    for command in (*((name,) for name in listed if name != "kb"), ("kb", "lint"), ("kb", "test")):
+        text = vnetkb(*command, "--help").stdout
+        assert re.search(rf"^ +vnetkb {' '.join(command)}\b", text, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("analyze", "--help"), ("--version",)])
+def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys; from vnetkb.cli import main; status = main(sys.argv[1:]);"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    loaded = set(re.findall(r"'(\w+)'", done.stderr))
+    assert "typer" in loaded
+    assert loaded.isdisjoint(
+        {"yaml", "jsonschema", "jinja2", "rich", "pandas", "numpy", "pydantic", "tarfile"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("analyse",), "vnetkb: No such command 'analyse'. Did you mean 'analyze'?"),
+        (("analyze",), "vnetkb: Missing argument"),
+        (("analyze", "--format", "pdf", "x"), "vnetkb: Invalid value for '--format'"),
+        (("validate", "--nope", "x"), "vnetkb: No such option: --nope"),
+        (
+            ("collect", "--print", "host", "--interval", "3"),
+            "vnetkb: collect --print takes no other arguments",
+        ),
+    ],
+)
+def test_usage_is_one_line_and_status_2(arguments: tuple[str, ...], expected: str) -> None:
+    done = vnetkb(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(expected)
+    assert done.stderr.count("\n") == 1
+
+
+def test_no_command_shows_the_help_and_is_usage() -> None:
+    done = vnetkb()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UsageProblem("what"), 2),
+        (UnusableInput("not a bundle", file="a.tgz", member="m", found="b", expected="c"), 3),
+        (KnowledgeFault("rule x"), 4),
+        (KnowledgeFault("rule x", overlay=True), 3),
+        (VnetkbError("broken"), 4),
+        (KeyError("what"), 4),
+    ],
+)
+def test_each_error_has_its_status_and_one_line(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    assert cli.main([]) == status
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("vnetkb: ")
+    assert output.err.count("\n") == 1
+    assert ("--debug" in output.err) == (status == 4)
+    with pytest.raises(type(error)):
+        cli.main(["--debug"])
+
+
+def test_unusable_input_names_file_member_found_and_expected() -> None:
+    error = UnusableInput(
+        "not a manifest", file="a.tgz", member="manifest.json", found="[]", expected="an object"
+    )
+    assert str(error) == "a.tgz: manifest.json: not a manifest: found [], expected an object"
+
+
+def test_errors_cannot_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise UnusableInput("\x1b[2Jwiped\nsecond\u202eline", file=b"\xff".decode("utf-8", "surrogateescape"))
+
+    monkeypatch.setattr(cli, "app", fail)
+    cli.main([])
+    assert capsys.readouterr().err == "vnetkb: \\xff: \\x1b[2Jwiped second\\u202eline\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", b"\x1f\x8b\x08\x00", b"PK\x03\x04"],
+    ids=["empty", "text", "cut gzip", "zip"],
+)
+@pytest.mark.parametrize("command", ["analyze", "validate", "show"])
+def test_what_is_no_bundle_is_status_3(command: str, content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.tar.gz"
+    file.write_bytes(content)
+    done = vnetkb(command, str(file))
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("vnetkb: ")
+    assert "bundle.tar.gz" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["analyze", "validate", "show"])
+def test_no_file_and_a_folder_are_status_3(command: str, tmp_path: Path) -> None:
+    for path in (tmp_path / "nowhere.tar.gz", tmp_path):
+        done = vnetkb(command, str(path))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert path.name in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_collect_print_gives_the_script_as_it_is() -> None:
+    done = vnetkb("collect", "--print", "host")
+    assert done.returncode == 0
+    assert done.stdout == host_collector().read_text(encoding="utf-8")
+
+
+def test_collect_runs_the_script_with_its_arguments_and_status(tmp_path: Path) -> None:
+    done = vnetkb("collect", "--no-such-option")
+    assert done.returncode == 2
+    assert "no-such-option" in done.stderr
+    assert vnetkb("collect", "--", "--help").returncode == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_who_leaves_early_is_no_error() -> None:
+    command = f"{sys.executable} -m vnetkb collect --print host | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout == "#!/bin/sh\n0\n"
+    assert done.stderr == ""
+
+
+def test_ctrl_c_is_quiet() -> None:
+    code = (
+        "import os, signal, sys; from vnetkb import cli\n"
+        "cli._emit = lambda _: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.exit(cli.main(['collect', '--print', 'host']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
