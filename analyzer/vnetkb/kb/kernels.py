@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kernel releases: which tree family one belongs to, and what is known of it.
 
-Vendors take changes back into old versions, so a version says something only within its own tree family. Debian's
-stable kernels follow the upstream stable series; what upstream ranges say holds for them unless Debian has
-ranges of its own.
+Vendors take changes back into old versions, so a version says something only within its own tree family.
+Debian's stable kernels follow the upstream stable series; what upstream ranges say holds for them unless Debian
+has ranges of its own.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vnetkb.kb.model import Behaviour, ByKernel
+    from vnetkb.kb.model import Behaviour, ByKernel, Cited
+
+_Text = TypeVar("_Text", "ByKernel", "Cited")
 
 TREES = ("upstream", "debian", "ubuntu", "el7", "el8", "el9", "el10", "openeuler", "suse", "other")
 """The tree families; `other` is a vendor's tree of which nothing is known."""
@@ -107,7 +109,7 @@ def in_ranges(behaviour: Behaviour, tree: str, version: tuple[int, ...]) -> bool
     return None
 
 
-def variants(texts: Iterable[ByKernel], series: str | None) -> tuple[ByKernel, ...]:
+def variants(texts: Iterable[_Text], series: str | None) -> tuple[_Text, ...]:
     """Return the texts that hold for a kernel series; all of them without one."""
     return tuple(text for text in texts if series is None or not text.kernels or series in text.kernels)
 

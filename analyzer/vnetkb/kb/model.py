@@ -117,17 +117,20 @@ class Proof:
 
     Attributes:
         source: The kernel series (or other program versions) whose source was read, e.g. `5.10`.
+        public: Series that were read only in a public copy or through somebody's links, not in a package; `kb
+            verify` does not check them.
         lab: Names of lab experiments that showed it.
         field: Where it was seen in the field.
     """
 
     source: tuple[str, ...] = ()
+    public: tuple[str, ...] = ()
     lab: tuple[str, ...] = ()
     field: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Tell whether there is any proof."""
-        return bool(self.source or self.lab or self.field)
+        return bool(self.source or self.public or self.lab or self.field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -412,6 +415,21 @@ class ByKernel:
 
 
 @dataclass(frozen=True, slots=True)
+class Cited:
+    """A statement of the source, and the kernel series that have it so.
+
+    Attributes:
+        text: The statement; layout and comments do not matter.
+        kernels: The series; none means all that its owner is in.
+        nth: Which of several equal statements of the function is meant, from 1; `None` if there is only one.
+    """
+
+    text: str
+    kernels: tuple[str, ...] = ()
+    nth: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ToolName:
     """What a tool calls a counter.
 
@@ -461,6 +479,7 @@ class Counter:
     Attributes:
         id: `<kind>.<kernel field>`.
         title: One line.
+        is_loss: Whether it counts losses, not traffic.
         doc: What it means.
         not_meaning: What it does not mean, though people read it so.
         view: Whose direction it is, both ways.
@@ -478,6 +497,7 @@ class Counter:
 
     id: str
     title: str
+    is_loss: bool
     doc: str
     not_meaning: tuple[str, ...]
     view: str
@@ -513,13 +533,15 @@ class Move:
         file: Where it is.
         function: Where it is.
         kernels: The kernel series in which the site moves it.
+        shown: Those of them in which the number that users see includes it.
     """
 
     counter: str
-    statement: tuple[ByKernel, ...]
+    statement: tuple[Cited, ...]
     file: str
     function: str
     kernels: tuple[str, ...]
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -549,7 +571,7 @@ class Site:
     title: str
     file: str
     function: str
-    statement: tuple[ByKernel, ...]
+    statement: tuple[Cited, ...]
     condition: str
     moves: tuple[Move, ...]
     silent_kernels: tuple[str, ...]

@@ -386,6 +386,7 @@ def read_counter(_: Reader, raw: dict[str, Any], __: Place) -> model.Counter:
     return model.Counter(
         id=raw["id"],
         title=raw["title"],
+        is_loss=raw["measures"] == "loss",
         doc=raw["doc"],
         not_meaning=tuple(raw.get("not_meaning", ())),
         view=raw["view"],
@@ -422,10 +423,11 @@ def read_site(_: Reader, raw: dict[str, Any], __: Place) -> model.Site:
     moves = tuple(
         model.Move(
             counter=move["counter"],
-            statement=_by_kernel(move["statement"]),
+            statement=_cited(move["statement"]),
             file=move.get("file", raw["file"]),
             function=move.get("function", raw["function"]),
             kernels=tuple(move.get("kernels", kernels)),
+            shown=tuple(move.get("shown", move.get("kernels", kernels))),
         )
         for move in raw.get("moves", ())
     )
@@ -436,7 +438,7 @@ def read_site(_: Reader, raw: dict[str, Any], __: Place) -> model.Site:
         title=raw["title"],
         file=raw["file"],
         function=raw["function"],
-        statement=_by_kernel(raw["statement"]),
+        statement=_cited(raw["statement"]),
         condition=raw["condition"],
         moves=moves,
         silent_kernels=tuple(silent) if isinstance(silent, list) else kernels if silent else (),
@@ -484,6 +486,12 @@ def _version(text: str | int | None) -> tuple[int, ...] | None:
     return None if text is None else tuple(int(part) for part in str(text).replace("-", ".").split("."))
 
 
+def _cited(raw: str | Sequence[Mapping[str, Any]]) -> tuple[model.Cited, ...]:
+    if isinstance(raw, str):
+        return (model.Cited(raw),)
+    return tuple(model.Cited(each["text"], tuple(each.get("kernels", ())), each.get("nth")) for each in raw)
+
+
 def _by_kernel(raw: str | Sequence[Mapping[str, Any]]) -> tuple[model.ByKernel, ...]:
     if isinstance(raw, str):
         return (model.ByKernel(raw),)
@@ -494,6 +502,7 @@ def read_proof(raw: Mapping[str, Any]) -> model.Proof:
     """Return what a claim rests on."""
     return model.Proof(
         source=tuple(raw.get("source", ())),
+        public=tuple(raw.get("public", ())),
         lab=tuple(raw.get("lab", ())),
         field=tuple(raw.get("field", ())),
     )
