@@ -28,7 +28,7 @@ def quantity(value: Value | None, unit: str | None) -> str:
         text = f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
     else:
         text = str(value)
-    return f"{text} {unit}" if unit and not isinstance(value, str) else text
+    return f"{text} {unit}" if unit and unit != "count" and not isinstance(value, str) else text
 
 
 def shown(fact: Fact, unit: str | None) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COUNTER = "tap.tx_dropped"
 U32_BEHAVIOUR = "tap-drops-per-cpu-u32"
-BY_CHOICE = ("not-asked", "not-applicable")
+NOTHING_THERE = ("not-asked", "not-found", "not-supported", "empty")
 
 
 def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
@@ -59,16 +59,23 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         subjects={("tap", name): tap for name, tap in taps.items()},
         behaviours=behaviours,
         notices=tuple(notices),
-        missing_captures=tuple(
-            sorted(
-                {
-                    c.id
-                    for c in manifest.captures
-                    if bundle.data(c.id, c.snapshot, c.scope) is None
-                    and not (c.absent is not None and c.absent.reason in BY_CHOICE)
-                }
-            )
-        ),
+        missing_captures=_missing(bundle, kb),
+    )
+
+
+def _missing(bundle: Bundle, kb: KnowledgeBase) -> tuple[str, ...]:
+    """Captures that a fact needs and that the bundle lacks, unless the host simply has nothing of the kind."""
+    needed = {capture for fact in kb.facts.values() for capture in fact.captures}
+    return tuple(
+        sorted(
+            {
+                c.id
+                for c in bundle.manifest.captures
+                if c.id in needed
+                and bundle.data(c.id, c.snapshot, c.scope) is None
+                and not (c.absent is not None and c.absent.reason in NOTHING_THERE)
+            }
+        )
     )
 
 

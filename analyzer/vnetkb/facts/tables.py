@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from vnetkb.bundle import Bundle
 
+UPTIME_STEP_S = 0.01
+
 
 class Tables:
     """Parsed captures of one bundle, by capture id, snapshot and scope.
@@ -94,6 +96,19 @@ class Tables:
     def path(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Return the member path of a capture."""
         return self.bundle.path(capture, snapshot, scope)
+
+    def seconds_apart(self, one: str, other: str, n: int) -> float | None:
+        """How far apart in time two captures of a snapshot can lie at the most; None when that is not known.
+
+        The manifest's times come from /proc/uptime, whose steps are 0.01 s.
+        """
+        spans = []
+        for name in (one, other):
+            capture = self.bundle.capture(name, n)
+            if capture is None or capture.start_monotonic_s is None:
+                return None
+            spans.append((capture.start_monotonic_s, capture.start_monotonic_s + (capture.duration_s or 0.0) + UPTIME_STEP_S))
+        return max(end for _, end in spans) - min(start for start, _ in spans)
 
     def once_path(self, capture: str) -> str:
         """Return the member path of a capture that is taken once a bundle."""

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -144,6 +146,18 @@ class TapFacts:
     def moved(self, column: str) -> tuple[int | None, ...]:
         """How far a column of ``/proc/net/dev`` moved in each interval of the series."""
         return self.timeline.moved(self.name, column, u32=self.u32) if self.timeline else ()
+
+    @cached_property
+    def peak_offered(self) -> float | None:
+        """Highest rate of packets offered (delivered and dropped) that was seen, packets/s; None when not known."""
+        rates = [
+            (lost + passed) / seconds
+            for lost, passed, seconds in zip(
+                self.drops, self.moved("tx_packets"), self.timeline.seconds if self.timeline else (), strict=False
+            )
+            if lost is not None and passed is not None and seconds > 0
+        ]
+        return max(rates, default=None)
 
     def from_ends(self, name: str, ends: Iterable[Value | None], captures: tuple[str, ...], missing: str) -> Fact:
         """Build a fact observed at the snapshots; its overall value is the one they agree on, else unknown."""
@@ -314,6 +328,8 @@ def _owner_count(tap: TapFacts) -> Fact:
 
 
 def _queues(tap: TapFacts, name: str, key: str) -> Fact:
+    if tap.fact("tap.multi_queue").value is False:
+        return Fact(name, why_unknown="the device has a single queue, for which the kernel tells no number")
     links = [tap.topology.links(n).get(tap.name) for n in tap.tables.snapshots]
     ends = [number(str(link.info.get(key, ""))) if link is not None else None for link in links]
     captures = tuple(tap.topology.links_path(n) for n in tap.tables.snapshots)
@@ -422,28 +438,52 @@ def _cover_ms(tap: TapFacts) -> Fact:
     )
 
 
-@provides("ring.fill")
-def _fill(tap: TapFacts) -> Fact:
-    """What the qdisc ever handed on less what was ever delivered or dropped: what the ring must hold."""
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the ring must hold at one snapshot, between two bounds."""
+
+    low: int
+    high: int
+
+
+def _held(tap: TapFacts, n: int, delivered: int | None, lost: int | None) -> _Held | None:
+    """What the qdisc ever handed on, less what was ever delivered or dropped.
+
+    The two numbers are read at different times, and meanwhile packets come: the true value lies between the difference
+    and the difference less what can have come at the highest rate seen. A qdisc without statistics (noqueue), or one
+    put in place later than the device, gives nonsense: None.
+    """
+    rows = tap.tables.get("tc-qdisc", n) or tap.tables.get("tc-qdisc-text", n) or ()
+    sent = [row.packets for row in rows if row.dev == tap.name and row.root and row.packets]
+    if len(sent) != 1 or delivered is None or lost is None:
+        return None
+    difference_now = sent[0] - delivered - lost
+    apart = tap.tables.seconds_apart("sysfs-net", "tc-qdisc", n)
+    if difference_now < 0 or apart is None or tap.peak_offered is None:
+        return None
+    return _Held(max(0, difference_now - math.ceil(tap.peak_offered * apart)), difference_now)
+
+
+def _fill(tap: TapFacts, name: str, bound: str) -> Fact:
+    length = tap.fact("tap.tx_queue_len")
+    counts = zip(tap.tables.snapshots, tap.statistic("tx_packets"), tap.statistic("tx_dropped"), length.ends, strict=False)
     ends: list[Value | None] = []
-    for n, delivered, lost in zip(tap.tables.snapshots, tap.statistic("tx_packets"), tap.statistic("tx_dropped"), strict=True):
-        rows = tap.tables.get("tc-qdisc", n) or tap.tables.get("tc-qdisc-text", n) or ()
-        sent = [row.packets for row in rows if row.dev == tap.name and row.root and row.packets is not None]
-        held = None if len(sent) != 1 or delivered is None or lost is None else sent[0] - delivered - lost
-        # A qdisc without statistics (noqueue) or put in place later than the device gives nonsense: unknown.
-        ends.append(held if held is not None and held >= 0 and sent[0] > 0 else None)
-    captures = (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths())
-    return tap.from_ends("ring.fill", ends, captures, "tc-qdisc")
+    for n, delivered, lost, slots in counts:
+        held = _held(tap, n, delivered, lost)
+        known = held is not None and isinstance(slots, int) and slots > 0
+        ends.append(100.0 * getattr(held, bound) / slots if known else None)  # type: ignore[operator]
+    fact = tap.from_ends(name, ends, (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths()), "tc-qdisc")
+    return replace(fact, missing=()) if tap.tables.paths("tc-qdisc") else fact
 
 
-@provides("ring.fill_share")
-def _fill_share(tap: TapFacts) -> Fact:
-    fill, length = tap.fact("ring.fill"), tap.fact("tap.tx_queue_len")
-    ends = [
-        100.0 * held / slots if isinstance(held, int) and isinstance(slots, int) and slots > 0 else None
-        for held, slots in zip(fill.ends, length.ends, strict=False)
-    ]
-    return tap.from_ends("ring.fill_share", ends, fill.captures, "tc-qdisc")
+@provides("ring.fill_at_least")
+def _fill_at_least(tap: TapFacts) -> Fact:
+    return _fill(tap, "ring.fill_at_least", "low")
+
+
+@provides("ring.fill_at_most")
+def _fill_at_most(tap: TapFacts) -> Fact:
+    return _fill(tap, "ring.fill_at_most", "high")
 
 
 # --- reader ------------------------------------------------------------------------------------------------
@@ -476,7 +516,8 @@ def _process_state(tap: TapFacts) -> Fact:
 def _wait_kind(symbol: str | None) -> str | None:
     if symbol is None:
         return None
-    name = symbol.partition("+")[0]
+    # The compiler appends suffixes to the names of functions that it has changed: do_poll.constprop.0.
+    name = symbol.partition("+")[0].partition(".")[0]
     if name in RING_WAITS:
         return "ring"
     return "poll" if name in POLL_WAITS else "elsewhere"

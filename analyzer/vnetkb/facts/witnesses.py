@@ -11,7 +11,6 @@ from vnetkb.facts.model import Witness
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from vnetkb.facts.tables import Tables
     from vnetkb.facts.tap import TapFacts
 
 # Open vSwitch refreshes the statistics in its database every 5 s (vswitch.xml, other_config:stats-update-interval).
@@ -49,22 +48,8 @@ def _witness(
     moved = difference(values[0], values[-1], same_device=tap.same_device, u32=tap.u32)
     if moved is None or delta is None:
         return Witness(label, moved, None, paths)
-    apart = _seconds_apart(tap.tables, capture) + lag
-    return Witness(label, moved, abs(moved - delta) <= rate * apart + 1, paths)
-
-
-def _seconds_apart(tables: Tables, capture: str) -> float:
-    """How far apart in time, at the worst, the capture and ``sysfs-net`` were read, both snapshots together."""
-    spans: dict[tuple[str, int | None], tuple[float, float]] = {}
-    for c in tables.bundle.manifest.captures:
-        if c.id in {capture, "sysfs-net"} and c.start_monotonic_s is not None:
-            spans[c.id, c.snapshot] = (c.start_monotonic_s, c.start_monotonic_s + (c.duration_s or 0.0))
-    apart = 0.0
-    for n in (tables.snapshots[0], tables.snapshots[-1]):
-        one, two = spans.get((capture, n)), spans.get(("sysfs-net", n))
-        if one and two:
-            apart += max(one[1], two[1]) - min(one[0], two[0])
-    return apart
+    gaps = [tap.tables.seconds_apart("sysfs-net", capture, n) or 0.0 for n in (tap.tables.snapshots[0], tap.tables.snapshots[-1])]
+    return Witness(label, moved, abs(moved - delta) <= rate * (sum(gaps) + lag) + 1, paths)
 
 
 def _ip_link(tap: TapFacts, n: int) -> int | None:

@@ -116,7 +116,10 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
             yield from _evidence(candidate, shown, name=every and candidate.rule.id != cause)
     still = [c for c in finding.candidates if c.status is Status.OPEN]
     out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
-    likely = [c for c in finding.candidates if c.status is Status.LIKELY and c.rule.id != cause]
+    above_cause = {c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}}
+    likely = [
+        c for c in finding.candidates if c.status is Status.LIKELY and c.rule.id != cause and c.rule.id not in above_cause
+    ]
     if finding.verdict == "confirmed":
         still = []
     if likely:
@@ -138,12 +141,15 @@ def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[
 
 
 def _members(captures: Sequence[str]) -> str:
-    """Fold ``host/0/a, host/1/a`` into ``host/0, host/1 a``."""
+    """Fold ``host/0/a, host/1/a, host/0/b, host/1/b`` into ``host/0, host/1: a, b``."""
     folders: dict[str, list[str]] = {}
     for path in captures:
         folder, _, name = path.rpartition("/")
         folders.setdefault(name, []).append(folder)
-    return "; ".join(f"{', '.join(places)} {name}" for name, places in folders.items())
+    names: dict[str, list[str]] = {}
+    for name, places in folders.items():
+        names.setdefault(", ".join(places), []).append(name)
+    return "; ".join(f"{places}: {', '.join(found)}" for places, found in names.items())
 
 
 def _open(still: Sequence[Candidate], finding: Finding, *, every: bool) -> str:
