@@ -179,7 +179,7 @@ def _next_steps(findings: Sequence[Finding], kb: KnowledgeBase) -> tuple[NextSte
     steps: dict[str, NextStep] = {}
     for capture, found in wanted.items():
         known = kb.captures.get(capture)
-        ask = getattr(known, "ask", None) or ""
+        ask = (known.ask if known else None) or ""
         names = sorted({finding.subject.name for finding in found})
         devices = "".join(f" --device {name}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
         command = " ".join(f"sh vnetkb-collect{devices} {ask}".split())

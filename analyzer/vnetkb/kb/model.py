@@ -645,6 +645,7 @@ class Capture:
         reveals: What it tells about a person or a site; empty for nothing.
         needs: What it needs: `root`, or tools.
         doc: What it holds.
+        ask: The collector's option that takes it; `None` for what is taken without asking.
     """
 
     id: str
@@ -657,6 +658,7 @@ class Capture:
     reveals: tuple[str, ...]
     needs: tuple[str, ...]
     doc: str
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,7 @@ def read_capture(_: Reader, raw: dict[str, Any], __: Place) -> model.Capture:
         reveals=tuple(each for each in raw["reveals"] if each != "nothing"),
         needs=tuple(raw.get("needs", ())),
         doc=raw["doc"],
+        ask=raw.get("ask"),
     )
 
 
