@@ -48,11 +48,11 @@ class Cmdline:
         return None
 
     def netdevs(self) -> list[dict[str, str]]:
-        """Return the network backends: type, id, fd or fds, ifname, vhost, queues …"""
+        """Return the network backends: type, id, fd or fds, ifname, vhost, queues and so on."""
         return self.values("-netdev")
 
     def devices(self) -> list[dict[str, str]]:
-        """Return the network cards: driver, netdev, mac, mq, vectors, rx_queue_size, id …"""
+        """Return the network cards: driver, netdev, mac, mq, vectors, rx_queue_size, id."""
         return self.values("-device")
 
 

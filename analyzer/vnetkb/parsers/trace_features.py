@@ -41,18 +41,20 @@ class TraceFeatures:
 def parse(data: bytes) -> TraceFeatures:
     """Return the features; a text without any event folder means that tracefs was not mounted."""
     events: set[str] = set()
+    mounted = False
     has_reason = False
     reasons: dict[int, str] = {}
     for _, line in lines(data):
         match = _EVENT.search(line)
         if match is None:
+            mounted = mounted or "/trace_clock:" in line
             continue
         events.add(f"{match[1]}/{match[2]}")
         if match[0].endswith("skb/kfree_skb/format"):
             has_reason = has_reason or _REASON_FIELD.search(line) is not None
             reasons.update((int(number, 0), name) for number, name in _REASON.findall(line))
     return TraceFeatures(
-        mounted=bool(events),
+        mounted=mounted or bool(events),
         kfree_skb="skb/kfree_skb" in events,
         kfree_skb_reason=has_reason,
         net_dev_xmit="net/net_dev_xmit" in events,
