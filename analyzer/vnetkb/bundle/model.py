@@ -6,12 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from vnetkb.bundle.archive import shown
 from vnetkb.bundle.manifest import member_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vnetkb.bundle.manifest import Capture, Manifest
+    from vnetkb.bundle.manifest import Absent, Capture, Manifest
 
 Key = tuple[str, int | None, str]
 
@@ -73,9 +74,7 @@ class Bundle:
         capture = self._captures.get(key)
         if capture is None or capture.absent is None:
             return f"{self.path(capture_id, snapshot, scope)} was not collected"
-        reason = _REASONS.get(capture.absent.reason, capture.absent.reason)
-        detail = f" ({capture.absent.detail})" if capture.absent.detail else ""
-        return f"{self.path(capture_id, snapshot, scope)} is missing: {reason}{detail}"
+        return f"{self.path(capture_id, snapshot, scope)} is missing: {reason_of(capture.absent)}"
 
     def path(self, capture_id: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Return the member path of a capture inside the top folder, like ``host/1/sysfs-net``."""
@@ -93,3 +92,9 @@ _REASONS = {
     "empty": "there was nothing to take",
     "not-found": "there was nothing of this kind",
 }
+
+
+def reason_of(absent: Absent) -> str:
+    """Return in plain words why the collector did not take a capture."""
+    reason = _REASONS.get(absent.reason, shown(absent.reason))
+    return f"{reason} ({shown(absent.detail)})" if absent.detail else reason

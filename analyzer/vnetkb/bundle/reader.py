@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.bundle.archive import looks_like, read_archive, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS
@@ -75,13 +75,13 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
     """
     try:
         manifest = parse_manifest(manifest_bytes(path, archive, limits))
-    except ManifestFault as fault:
+    except ManifestFault as error:
         raise UnusableInput(
-            fault.where or None,
+            error.where or None,
             file=shown(path.name),
             member=MANIFEST,
-            found=fault.found,
-            expected=fault.expected,
+            found=error.found,
+            expected=error.expected,
         ) from None
     notices: list[BundleNotice] = []
     if archive.damage is not None:
@@ -99,12 +99,12 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
         captures[key] = capture
         if capture.path is None:
             continue
-        fault_text = fault_of(archive, capture)
-        if fault_text is None:
+        fault = fault_of(archive, capture)
+        if fault is None:
             data[key] = _whole_lines(archive.members[capture.path].data, capture, notices)
         else:
-            damage[key] = f"{shown(capture.path)} is not used: {fault_text}"
-            notices.append(BundleNotice("warning", shown(capture.path), f"not used: {fault_text}"))
+            damage[key] = f"{shown(capture.path)} is not used: {fault.text}"
+            notices.append(BundleNotice("warning", shown(capture.path), f"not used: {fault.text}"))
     notices.extend(_left_out(archive, manifest))
     return Bundle(
         name=path.name,
@@ -118,17 +118,29 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
     )
 
 
-def fault_of(archive: Archive, capture: Capture) -> str | None:
-    """Return in plain words why a capture that should be there cannot be used; None when it can."""
+class Damage(NamedTuple):
+    """Why a capture that should be there cannot be used."""
+
+    found: str
+    expected: str
+
+    @property
+    def text(self) -> str:
+        """The two parts as one clause."""
+        return f"found {self.found}, expected {self.expected}"
+
+
+def fault_of(archive: Archive, capture: Capture) -> Damage | None:
+    """Return why a capture that should be there cannot be used; None when it can."""
     member = archive.members.get(capture.path or "")
     if member is None:
-        return "it is missing from the archive" if archive.damage is None else archive.damage
+        return Damage("nothing" if archive.damage is None else archive.damage, f"{capture.bytes} bytes")
     if capture.bytes is not None and len(member.data) != capture.bytes:
-        return f"found {len(member.data)} bytes, expected {capture.bytes}"
+        return Damage(f"{len(member.data)} bytes", f"{capture.bytes}")
     if capture.sha256 is None:
-        return "its sha256 is missing from the manifest"
+        return Damage("no sha256 in the manifest", "one for every member")
     if member.sha256 != capture.sha256:
-        return f"found sha256 {member.sha256[:12]}…, expected {capture.sha256[:12]}…"
+        return Damage(f"sha256 {member.sha256[:12]}…", f"{capture.sha256[:12]}…")
     return None
 
 

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every fault of a bundle, for `vnetkb validate`: schema, checksums, completeness.
+
+Reading a bundle for a diagnosis stops at nothing that can be worked around and says so in notices; here
+everything is named. What a missing capture costs the diagnosis is not known in this room: the capture ids are
+returned.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from vnetkb.bundle.archive import read_archive, shown
+from vnetkb.bundle.limits import DEFAULT_LIMITS
+from vnetkb.bundle.manifest import (
+    ManifestFault,
+    NewerMajor,
+    is_newer_minor,
+    load_document,
+    member_path,
+    parse_manifest,
+)
+from vnetkb.bundle.model import reason_of
+from vnetkb.bundle.reader import LOG, MANIFEST, fault_of, manifest_bytes, unlisted
+from vnetkb.errors import UnusableInput
+from vnetkb.paths import schemas_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from vnetkb.bundle.archive import Archive
+    from vnetkb.bundle.limits import Limits
+    from vnetkb.bundle.manifest import Manifest
+
+SCHEMA = "manifest.schema.json"
+_SCHEMA_FAULTS_AT_MOST = 50
+_FOR_DELTAS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is not as it should be.
+
+    Attributes:
+        level: ``error`` where data is lost or cannot be trusted, ``warning`` where less can be said.
+        member: Member of the archive, with the place in it; None for the archive as a whole.
+        found: What is there.
+        expected: What should be there.
+    """
+
+    level: Literal["error", "warning"]
+    member: str | None
+    found: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbsentCapture:
+    """A capture that the bundle does not hold.
+
+    Attributes:
+        id: Capture id.
+        scope: ``host``, ``series`` or ``guest:<vm>``.
+        snapshot: Number of the snapshot; None for the series, or where it is missing from the whole bundle.
+        reason: Why, in plain words.
+    """
+
+    id: str
+    scope: str
+    snapshot: int | None
+    reason: str
+
+    @property
+    def member(self) -> str:
+        """The member path it would have."""
+        return member_path(self.id, self.snapshot, self.scope)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The outcome.
+
+    Attributes:
+        name: Name of the file.
+        sha256: Sum of the file.
+        faults: Errors first, each kind in the order of the archive.
+        absent: Captures that are not there, for whatever reason.
+    """
+
+    name: str
+    sha256: str
+    faults: tuple[Fault, ...]
+    absent: tuple[AbsentCapture, ...]
+
+
+def validate(path: Path, expected: Collection[str] = (), limits: Limits = DEFAULT_LIMITS) -> Validation:
+    """Hold a bundle against the schema of its manifest, its checksums and what it promises to hold.
+
+    Args:
+        path: The bundle.
+        expected: Ids of host captures that a complete bundle names, be they present or absent.
+        limits: What is read before the file is refused.
+
+    Raises:
+        UnusableInput: It is no bundle at all: no archive, unsafe, over a limit, without a manifest in JSON,
+            or of a newer major schema.
+    """
+    archive = read_archive(path, limits)
+    data = manifest_bytes(path, archive, limits)
+    try:
+        document = load_document(data)
+    except ManifestFault as fault:
+        raise UnusableInput(
+            file=shown(path.name), member=MANIFEST, found=fault.found, expected=fault.expected
+        ) from None
+    faults = list(schema_faults(document))
+    absent: list[AbsentCapture] = []
+    if archive.damage is not None:
+        faults.append(Fault("error", None, archive.damage, "a whole archive"))
+    try:
+        manifest = parse_manifest(data)
+    except NewerMajor as fault:
+        raise UnusableInput(
+            fault.where, file=shown(path.name), member=MANIFEST, found=fault.found, expected=fault.expected
+        ) from None
+    except ManifestFault as fault:
+        if not any(each.level == "error" and (each.member or "").startswith(MANIFEST) for each in faults):
+            faults.append(Fault("error", f"{MANIFEST} {fault.where}".rstrip(), fault.found, fault.expected))
+    else:
+        faults += _completeness(archive, manifest)
+        absent += _absent(archive, manifest, expected)
+    faults.sort(key=lambda fault: fault.level)
+    return Validation(path.name, archive.sha256, tuple(faults), tuple(absent))
+
+
+def schema_faults(document: dict[str, Any]) -> Iterator[Fault]:
+    """Yield what schemas/manifest.schema.json says against a manifest, at most the first 50 faults."""
+    import jsonschema  # noqa: PLC0415  # 88 ms that only this command pays
+
+    schema = json.loads((schemas_dir() / SCHEMA).read_bytes())
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in islice(validator.iter_errors(document), _SCHEMA_FAULTS_AT_MOST):
+        place = error.json_path.removeprefix("$").removeprefix(".")
+        yield Fault("error", f"{MANIFEST} {shown(place)}".rstrip(), shown(error.message), _expected(error))
+
+
+def _expected(error: Any) -> str:  # noqa: ANN401  # jsonschema is imported late
+    described = error.schema.get("description") if isinstance(error.schema, dict) else None
+    return (
+        shown(str(described))
+        if described
+        else f"{error.validator} {shown(json.dumps(error.validator_value))}"
+    )
+
+
+def _completeness(archive: Archive, manifest: Manifest) -> Iterator[Fault]:
+    for capture in manifest.captures:
+        if capture.path is None:
+            continue
+        fault = fault_of(archive, capture)
+        if fault is not None:
+            yield Fault("error", shown(capture.path), fault.found, fault.expected)
+        elif capture.truncated:
+            yield Fault("warning", shown(capture.path), "text cut at a limit", "the whole output")
+    for name in unlisted(archive, manifest):
+        yield Fault("error", shown(name), "a file that the manifest does not name", "no such file")
+    if LOG not in archive.members:
+        yield Fault("warning", LOG, "nothing", "the log of the collector")
+    if len(manifest.snapshots) < _FOR_DELTAS:
+        found = f"{len(manifest.snapshots)} snapshots" if len(manifest.snapshots) != 1 else "1 snapshot"
+        yield Fault("warning", MANIFEST, found, "2 or more: with fewer nothing tells what is lost now")
+    if is_newer_minor(manifest.schema_version):
+        found = f"schema {manifest.schema_version}, newer than this vnetkb"
+        yield Fault("warning", MANIFEST, found, "a schema that this vnetkb knows wholly")
+
+
+def _absent(archive: Archive, manifest: Manifest, expected: Collection[str]) -> Iterator[AbsentCapture]:
+    for capture in manifest.captures:
+        if capture.absent is not None:
+            yield AbsentCapture(capture.id, capture.scope, capture.snapshot, reason_of(capture.absent))
+        elif (fault := fault_of(archive, capture)) is not None:
+            yield AbsentCapture(capture.id, capture.scope, capture.snapshot, fault.text)
+    named = {capture.id for capture in manifest.captures}
+    for capture_id in sorted(set(expected) - named):
+        yield AbsentCapture(capture_id, "host", None, "the collector does not mention it")
