@@ -47,8 +47,8 @@ class Statement:
     """One statement of a function.
 
     Attributes:
-        text: The statement normalised: no comments, no white space but between words. Of an `if`, `while`, `for`
-            or `switch` only the head.
+        text: The statement normalised: no comments, no white space but between words. Of an `if`, `while`,
+            `for` or `switch` only the head.
         line: Its first line in the file, from 1.
     """
 
@@ -72,9 +72,9 @@ class Function:
 
 
 def functions(source: bytes) -> dict[str, tuple[Function, ...]]:
-    """Return the functions of a kernel source file by name; one defined under several `#if` has several.
+    """Return the functions of a kernel source file by name; `#if` may give one name several.
 
-    The file is cut at the braces in the first column, as kernel style has them, and each body is parsed alone:
+    The file is cut at the braces in the first column, as kernel style has them, and each body parsed alone:
     a macro that is no C for a parser then spoils at most the function that it is in.
     """
     found: dict[str, list[Function]] = {}
@@ -120,7 +120,7 @@ def normalise(code: str | bytes) -> str:
     text = ""
     for match in _TOKEN.finditer(data):
         token = match[0].decode("utf-8", "surrogateescape")
-        if token.isspace() or token == "\\\n" or token.startswith(("/*", "//")):
+        if token.isspace() or token.startswith(("\\\n", "/*", "//")):
             continue
         if text and _WORD.match(text[-1]) and _WORD.match(token):
             text += " "

@@ -2,8 +2,8 @@
 """Kernel releases: which tree family one belongs to, and what is known of it.
 
 Vendors take changes back into old versions, so a version says something only within its own tree family.
-Debian's stable kernels follow the upstream stable series; what upstream ranges say holds for them unless Debian
-has ranges of its own.
+Debian's stable kernels follow the upstream stable series: upstream ranges hold for them unless Debian has its
+own.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Operator(StrEnum):
 
 
 class Over(StrEnum):
-    """Which of a fact's values a test looks at; without one, it is the overall value."""
+    """Which values of a fact a test looks at; without one, the overall value."""
 
     BOTH_ENDS = "both_ends"
     ALL_SAMPLES = "all_samples"
@@ -58,8 +58,8 @@ class Over(StrEnum):
 class Hold(StrEnum):
     """How many of the values must satisfy the test.
 
-    `all`: true if all do, false if none does, without effect if some do. `any`: true if one does. `most`: true
-    if the samples that do hold more than half of the drops.
+    `all`: true if all do, false if none does, without effect if some do. `any`: true if one does.
+    `most`: true if the samples that do hold more than half of the drops.
     """
 
     ALL = "all"

@@ -2,8 +2,8 @@
 """A small, strict reading of YAML: what a line says is what it means.
 
 Only `true`, `false`, `null` and decimal integers are read as anything but text: `5.10` stays `5.10`, `on`
-stays `on`, a date stays text. Duplicate keys, tags, aliases, merge keys, several documents in a file and empty
-values are refused. Nodes are composed by libyaml where PyYAML has it, and converted here rather than by
+stays `on`, a date stays text. Duplicate keys, tags, aliases, merge keys, several documents in a file and
+empty values are refused. Nodes are composed by libyaml where PyYAML has it, and converted here rather than by
 PyYAML's constructors, which take longer and would have to be undone.
 """
 

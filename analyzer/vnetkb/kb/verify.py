@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds the cited code sites against kernel source.
 
-For one kernel source it finds every cited statement and records its line, and fails on a site that is gone, on a
-site that is there although its `kernels` say it is not, and on a statement that moves a listed counter and that
-no site claims.
+For one kernel source it finds every cited statement and records its line. It fails on a site that is gone, on
+one that is there although its `kernels` say it is not, and on a statement that moves a listed counter and is
+claimed by no site.
 """
 
 from __future__ import annotations
