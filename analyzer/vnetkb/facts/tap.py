@@ -180,6 +180,13 @@ class TapFacts:
         """Build the answer for a fact that needs a series that the bundle does not hold."""
         return Fact(name, missing=("task-schedstat",), why_unknown="the bundle holds no series that shows it")
 
+    def log_lines(self, name: str, wanted: Callable[[str], bool]) -> Fact:
+        """Build the number of lines of the kernel log that say something; the log was filtered by the collector."""
+        lines = self.tables.once("kernel-log")
+        if lines is None:
+            return Fact(name, missing=("kernel-log",), why_unknown=self.tables.why("kernel-log", self.tables.first))
+        return Fact(name, sum(1 for line in lines if wanted(line.text)), captures=(self.tables.once_path("kernel-log"),))
+
     # --- the trace ----------------------------------------------------------------------------------------
 
     @cached_property
@@ -201,6 +208,24 @@ class TapFacts:
             return Fact(name, captures=(path,), why_unknown="this kernel's trace gives no drop reason for this tap")
         share = sum(tally[reason] for reason in REASON_FACTS[name])
         return Fact(name, 100.0 * share / named, captures=(path,))
+
+    @cached_property
+    def dropped_during_trace(self) -> float | None:
+        """How far tx_dropped rose while the trace ran, read off the series between its samples; None when not known."""
+        trace = self.tables.get("trace", None, scope="series")
+        if trace is None or trace.start_s is None or trace.stop_s is None or not self.timeline or trace.lost_events:
+            return None
+        starts, seconds = self.timeline.starts, self.timeline.seconds
+        if not starts or trace.start_s < starts[0] or trace.stop_s > starts[-1] + seconds[-1]:
+            return None
+        rose = 0.0
+        for start, length, lost in zip(starts, seconds, self.drops, strict=True):
+            inside = min(start + length, trace.stop_s) - max(start, trace.start_s)
+            if inside > 0 and length > 0:
+                if lost is None:
+                    return None
+                rose += lost * inside / length
+        return rose
 
     # --- threads ------------------------------------------------------------------------------------------
 
@@ -290,6 +315,30 @@ def _is_layer_2(tap: TapFacts) -> Fact:
 @provides("tap.backpressure")
 def _backpressure(tap: TapFacts) -> Fact:
     return _flag(tap, "tap.backpressure", IFF_BACKPRESSURE)
+
+
+def _changed(tap: TapFacts, name: str, of: str, went: Callable[[Value, Value], bool]) -> Fact:
+    """Build the fact that a per-snapshot fact went a certain way from any snapshot to the next."""
+    fact = tap.fact(of)
+    known = [end for end in fact.ends if end is not None]
+    if len(known) != len(fact.ends) or len(known) < 2:  # noqa: PLR2004
+        return Fact(name, missing=fact.missing, why_unknown="it needs two snapshots that show it")
+    return Fact(name, any(went(a, b) for a, b in zip(known, known[1:], strict=False)), captures=fact.captures)
+
+
+@provides("tap.ring_was_shortened")
+def _shortened(tap: TapFacts) -> Fact:
+    return _changed(tap, "tap.ring_was_shortened", "tap.tx_queue_len", lambda a, b: int(b) < int(a))  # type: ignore[arg-type]
+
+
+@provides("tap.lost_carrier")
+def _lost_carrier(tap: TapFacts) -> Fact:
+    return _changed(tap, "tap.lost_carrier", "tap.carrier", lambda a, b: bool(a) and not b)
+
+
+@provides("tap.queues_were_detached")
+def _were_detached(tap: TapFacts) -> Fact:
+    return _changed(tap, "tap.queues_were_detached", "tap.queues_attached", lambda a, b: int(b) < int(a))  # type: ignore[arg-type]
 
 
 @provides("tap.is_up")
@@ -675,6 +724,86 @@ def _trace_drops(tap: TapFacts) -> Fact:
     if tap.traced is None:
         return Fact("trace.drops", missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     return Fact("trace.drops", len(tap.traced), captures=(tap.tables.path("trace", None, "series"),))
+
+
+@provides("trace.driver_share")
+def _driver_share(tap: TapFacts) -> Fact:
+    name, rose = "trace.driver_share", tap.dropped_during_trace
+    if tap.traced is None:
+        return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
+    if not rose:
+        why = "the trace is not covered by the series, lost events, or saw no drop"
+        return Fact(name, missing=("trace",), why_unknown=why)
+    captures = (tap.tables.path("trace", None, "series"), *((tap.timeline.path,) if tap.timeline else ()))
+    return Fact(name, 100.0 * len(tap.traced) / rose, captures=captures)
+
+
+# Functions of net/core whose frees are packets that never reached a driver; on kernels that print the location by name.
+CORE_FREES = {
+    "trace.frees_in_queue_xmit": ("__dev_queue_xmit", "dev_queue_xmit"),
+    "trace.frees_in_validate": ("validate_xmit_skb", "validate_xmit_skb_list"),
+    "trace.frees_in_direct_xmit": ("__dev_direct_xmit",),
+    "trace.frees_in_redirect": ("__bpf_redirect", "__bpf_redirect_neigh", "bpf_out_neigh_v4", "bpf_out_neigh_v6"),
+}
+
+
+def _core_frees(tap: TapFacts, name: str) -> Fact:
+    trace = tap.tables.get("trace", None, scope="series")
+    if trace is None:
+        return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
+    path = tap.tables.path("trace", None, "series")
+    places = [event.location.partition("+")[0].partition(".")[0] for event in trace.events if hasattr(event, "location")]
+    if places and not any(place.isidentifier() and not place.startswith("0x") for place in places):
+        return Fact(name, captures=(path,), why_unknown="this kernel's trace gives locations as bare addresses")
+    return Fact(name, sum(1 for place in places if place in CORE_FREES[name]), captures=(path,))
+
+
+for _name in CORE_FREES:
+
+    def _frees(tap: TapFacts, name: str = _name) -> Fact:
+        return _core_frees(tap, name)
+
+    provides(_name)(_frees)
+
+
+# --- kernel log, modules, other devices --------------------------------------------------------------------
+
+
+@provides("log.recursion")
+def _log_recursion(tap: TapFacts) -> Fact:
+    # net/core/dev.c __dev_queue_xmit names the device at the end of the first sentence.
+    return tap.log_lines("log.recursion", lambda text: f"Dead loop on virtual device {tap.name}," in text)
+
+
+@provides("log.asks_to_queue")
+def _log_asks_to_queue(tap: TapFacts) -> Fact:
+    return tap.log_lines("log.asks_to_queue", lambda text: f"Virtual device {tap.name} asks to queue packet" in text)
+
+
+@provides("log.unexpected_gso")
+def _log_unexpected_gso(tap: TapFacts) -> Fact:
+    return tap.log_lines("log.unexpected_gso", lambda text: "unexpected GSO type" in text)
+
+
+@provides("log.allocation_failures")
+def _log_allocation_failures(tap: TapFacts) -> Fact:
+    return tap.log_lines("log.allocation_failures", lambda text: "page allocation failure" in text)
+
+
+@provides("host.vhost_zerocopy")
+def _vhost_zerocopy(tap: TapFacts) -> Fact:
+    name, modules = "host.vhost_zerocopy", tap.tables.once("module-parameters")
+    value = (modules or {}).get("vhost_net", {}).get("experimental_zcopytx")
+    if value is None:
+        return Fact(name, missing=("module-parameters",), why_unknown="vhost_net is not loaded or its parameters were not taken")
+    return Fact(name, value not in {"0", "N"}, captures=(tap.tables.once_path("module-parameters"),))
+
+
+@provides("host.xdp_devices")
+def _xdp_devices(tap: TapFacts) -> Fact:
+    seen = [tap.topology.links(n) for n in tap.tables.snapshots]
+    ends: list[Value | None] = [sum(1 for link in links.values() if link.xdp) if links else None for links in seen]
+    return tap.from_ends("host.xdp_devices", ends, tuple(tap.topology.links_path(n) for n in tap.tables.snapshots), "ip-link")
 
 
 for _name in REASON_FACTS:
