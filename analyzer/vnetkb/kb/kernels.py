@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from vnetkb.kb.model import Behaviour, ByKernel, Cited
+    from vnetkb.kb.model import Behaviour
+    from vnetkb.kb.reference import ByKernel, Cited
 
 _Text = TypeVar("_Text", "ByKernel", "Cited")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
     from vnetkb.kb.read import Place
+    from vnetkb.kb.reference import Site
 
 
 class FaultCode(StrEnum):
@@ -238,13 +239,13 @@ class _Check:
     def _is_loss(self, counter: str) -> bool:
         return counter in self._kb.counters and self._kb.counters[counter].is_loss
 
-    def _site_name(self, site: model.Site) -> None:
+    def _site_name(self, site: Site) -> None:
         function = site.id.split(".")[1]
         if function != site.function:
             text = f"its id names {function}(), its function is {site.function}()"
             self._add(FaultCode.FILE_NAME, "sites", site.id, ("id",), text)
 
-    def _site_kernels(self, site: model.Site) -> None:
+    def _site_kernels(self, site: Site) -> None:
         kernels = set(site.kernels)
         used = {series for cited in site.statement for series in cited.kernels}
         used |= {series for reason in site.reasons for series in reason.kernels}

@@ -8,42 +8,91 @@ the same layout; an item of an overlay replaces the item of the same id or is ad
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
 from vnetkb.kb import model, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from vnetkb.kb.strict_yaml import Data
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 FORMAT = 1
 """The layout of `kb.json`; another one is refused."""
 
 
 @dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a document is read: the list it holds (none: the file is one item), and what reads an item."""
+
+    top: str | None
+    reader: str
+    key: str = "id"
+    on_first_use: bool = False
+
+    @property
+    def read(self) -> Callable[[read.Reader, dict[str, Any], read.Place], Any]:
+        """The function that reads an item."""
+        if self.on_first_use:
+            from vnetkb.kb import read_reference  # noqa: PLC0415 - most diagnoses need little of it
+
+            return cast("Callable[..., Any]", getattr(read_reference, self.reader))
+        return cast("Callable[..., Any]", getattr(read, self.reader))
+
+
+# The order is that of reading: conditions need the facts.
+_KINDS: Mapping[str, _Kind] = {
+    "captures": _Kind("captures", "read_capture", on_first_use=True),
+    "counters": _Kind("counters", "read_counter", on_first_use=True),
+    "sites": _Kind("sites", "read_site", on_first_use=True),
+    "facts": _Kind("facts", "read_fact", "name"),
+    "behaviours": _Kind("behaviours", "read_behaviour"),
+    "rules": _Kind(None, "read_rule"),
+    "remedies": _Kind("remedies", "read_remedy"),
+    "harm": _Kind("harm", "read_harm"),
+}
+KINDS: tuple[str, ...] = tuple(_KINDS)
+"""Every kind of document."""
+
+
 class Document:
     """One file of the knowledge base.
 
     Attributes:
         path: Its path below the top folder, with `/`.
-        data: What it holds.
         overlay: The overlay folder that it came from, `None` for vnetkb's own knowledge base.
     """
 
-    path: str
-    data: Data
-    overlay: Path | None = None
+    def __init__(self, path: str, data: Callable[[], Data] | Data, overlay: Path | None = None) -> None:
+        """Keep the data, or what gives it when it is first asked for."""
+        self.path = path
+        self.overlay = overlay
+        self._data = data
+
+    @property
+    def data(self) -> Data:
+        """What the document holds.
+
+        Raises:
+            KnowledgeFault: The file cannot be read, or is no strict YAML.
+        """
+        if callable(self._data):
+            self._data = self._data()
+        return self._data
 
     @property
     def kind(self) -> str:
         """The kind of document: its top folder, or its name at the top."""
-        first = self.path.split("/", 1)[0]
-        return first.removesuffix(".yaml")
+        return self.path.split("/", 1)[0].removesuffix(".yaml")
 
     def __str__(self) -> str:
         """Return the path that a reader can open."""
@@ -56,29 +105,6 @@ class FileProblem:
 
     document: Document
     problem: read.Problem
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How a document is read: the list it holds (none: the file is one item), and what reads an item."""
-
-    top: str | None
-    read: Callable[[read.Reader, dict[str, Any], read.Place], Any]
-    key: str = "id"
-
-
-_KINDS: Mapping[str, _Kind] = {
-    "captures": _Kind("captures", read.read_capture),
-    "counters": _Kind("counters", read.read_counter),
-    "sites": _Kind("sites", read.read_site),
-    "facts": _Kind("facts", read.read_fact, "name"),
-    "behaviours": _Kind("behaviours", read.read_behaviour),
-    "rules": _Kind(None, read.read_rule),
-    "remedies": _Kind("remedies", read.read_remedy),
-    "harm": _Kind("harm", read.read_harm),
-}
-KINDS: tuple[str, ...] = tuple(_KINDS)
-"""Every kind of document; the order is that of reading, since conditions need the facts."""
 
 
 def load_kb(overlays: Sequence[Path] = ()) -> model.KnowledgeBase:
@@ -95,18 +121,14 @@ def load_kb(overlays: Sequence[Path] = ()) -> model.KnowledgeBase:
 
 
 def load_documents(documents: Sequence[Document]) -> model.KnowledgeBase:
-    """Return the knowledge base that documents make up.
+    """Return the knowledge base that documents make up; captures, counters and sites are read on first use.
 
     Raises:
-        KnowledgeFault: An item cannot be read.
+        KnowledgeFault: An item cannot be read; of what is read on first use, then.
     """
-    knowledge, problems = build(documents)
-    if problems:
-        first = problems[0]
-        raise KnowledgeFault(
-            f"{first.document}: {place_text(first.problem.place)}{first.problem.text}",
-            overlay=first.document.overlay is not None,
-        )
+    items = _Items(documents)
+    knowledge = items.knowledge_base(later=True)
+    items.check()
     return knowledge
 
 
@@ -114,20 +136,23 @@ def read_folder(folder: Path, *, overlay: Path | None = None) -> Iterator[Docume
     """Yield the YAML documents of a knowledge base folder, in the order of their paths.
 
     Raises:
-        KnowledgeFault: The folder or a file cannot be read, or is no strict YAML.
+        KnowledgeFault: It is no folder.
     """
-    from vnetkb.kb import strict_yaml  # noqa: PLC0415 - an installed wheel reads kb.json and needs no YAML
-
     if not folder.is_dir():
         raise KnowledgeFault(
             f"{folder}: not a folder, expected a knowledge base", overlay=overlay is not None
         )
     for path in documents_below(folder):
-        try:
-            data = strict_yaml.parse((folder / path).read_text(encoding="utf-8"))
-        except (strict_yaml.YamlError, OSError, UnicodeDecodeError) as fault:
-            raise KnowledgeFault(f"{folder / path}: {fault}", overlay=overlay is not None) from fault
-        yield Document(path, data, overlay)
+        yield Document(path, partial(_parse, folder / path, overlay=overlay is not None), overlay)
+
+
+def _parse(file: Path, *, overlay: bool) -> Data:
+    from vnetkb.kb import strict_yaml  # noqa: PLC0415 - an installed wheel reads kb.json and needs no YAML
+
+    try:
+        return strict_yaml.parse(file.read_text(encoding="utf-8"))
+    except (strict_yaml.YamlError, OSError, UnicodeDecodeError) as fault:
+        raise KnowledgeFault(f"{file}: {fault}", overlay=overlay) from fault
 
 
 def documents_below(folder: Path) -> list[str]:
@@ -165,35 +190,17 @@ def compile_kb(folder: Path) -> bytes:
         KnowledgeFault: A document cannot be read; nothing broken is compiled.
     """
     documents = list(read_folder(folder))
-    load_documents(documents)
+    items = _Items(documents)
+    items.knowledge_base(later=False)
+    items.check()
     content = {"format": FORMAT, "documents": {document.path: document.data for document in documents}}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def build(documents: Sequence[Document]) -> tuple[model.KnowledgeBase, list[FileProblem]]:
-    """Return the knowledge base that documents make up and what of them could not be read."""
-    problems: list[FileProblem] = []
-    origins: dict[tuple[str, str], Document] = {}
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
-    for kind, how in _KINDS.items():
-        for document in documents:
-            if document.kind == kind:
-                _add(document, how, found, origins, problems)
-    rules: dict[str, model.Rule] = found["rules"]
-    problems += _check_refines(rules, origins)
-    knowledge = model.KnowledgeBase(
-        captures=found["captures"],
-        counters=found["counters"],
-        sites=found["sites"],
-        behaviours=found["behaviours"],
-        facts=found["facts"],
-        rules=rules,
-        remedies=found["remedies"],
-        harm=_harm_in_order(found["harm"], origins),
-        origins={key: str(document) for key, document in origins.items()},
-        _children=_children(rules),
-    )
-    return knowledge, problems
+    """Return the knowledge base that documents make up, read whole, and what of them could not be read."""
+    items = _Items(documents)
+    return items.knowledge_base(later=False), items.problems
 
 
 def place_text(place: read.Place) -> str:
@@ -204,38 +211,117 @@ def place_text(place: read.Place) -> str:
     return f"{text}: " if text else ""
 
 
-def _add(
-    document: Document,
-    how: _Kind,
-    found: Mapping[str, dict[str, Any]],
-    origins: dict[tuple[str, str], Document],
-    problems: list[FileProblem],
-) -> None:
-    here: list[read.Problem] = []
-    reader = read.Reader(found["facts"], here)
-    items: list[tuple[Any, read.Place]]
-    if how.top is None:
-        item = reader.item(document.data, (), how.read)
-        items = [] if item is None else [(item, ())]
-    else:
-        items = reader.items(document.data, how.top, how.read)
-    for item, place in items:
-        name = getattr(item, how.key)
-        key = (document.kind, name)
-        if key in origins and origins[key].overlay == document.overlay:
-            here.append(read.Problem("duplicate", place, f"{name!r} is also in {origins[key].path}"))
-            continue
-        origins[key] = document
-        found[document.kind][name] = _placed(item, document)
-    problems += (FileProblem(document, problem) for problem in here)
+class _Items:
+    """Reads documents kind by kind."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = documents
+        self._found: dict[str, dict[str, Any]] = {}
+        self._origins: dict[tuple[str, str], Document] = {}
+        self.problems: list[FileProblem] = []
+
+    def knowledge_base(self, *, later: bool) -> model.KnowledgeBase:
+        """Return the knowledge base, in which some kinds are read on first use if `later`."""
+        for kind, how in _KINDS.items():
+            if not (later and how.on_first_use):
+                self._kind(kind)
+        rules: dict[str, model.Rule] = self._found["rules"]
+        self.problems += _check_refines(rules, self._origins)
+        return model.KnowledgeBase(
+            captures=_OnFirstUse(partial(self._checked, "captures")),
+            counters=_OnFirstUse(partial(self._checked, "counters")),
+            sites=_OnFirstUse(partial(self._checked, "sites")),
+            behaviours=self._found["behaviours"],
+            facts=self._found["facts"],
+            rules=rules,
+            remedies=self._found["remedies"],
+            harm=_harm_in_order(self._found["harm"], self._origins),
+            origins=_OnFirstUse(self._all_origins),
+            _children=_children(rules),
+        )
+
+    def check(self) -> None:
+        """Raise the first problem that there is.
+
+        Raises:
+            KnowledgeFault: An item could not be read.
+        """
+        if self.problems:
+            first = self.problems[0]
+            raise KnowledgeFault(
+                f"{first.document}: {place_text(first.problem.place)}{first.problem.text}",
+                overlay=first.document.overlay is not None,
+            )
+
+    def _checked(self, kind: str) -> dict[str, Any]:
+        """Return the items of a kind; of one that was read whole the problems are known."""
+        if kind not in self._found:
+            self._kind(kind)
+            self.check()
+        return self._found[kind]
+
+    def _all_origins(self) -> dict[tuple[str, str], str]:
+        for kind in _KINDS:
+            self._checked(kind)
+        return {key: str(document) for key, document in self._origins.items()}
+
+    def _kind(self, kind: str) -> None:
+        self._found[kind] = {}
+        for document in self._documents:
+            if document.kind == kind:
+                self._document(document, _KINDS[kind])
+
+    def _document(self, document: Document, how: _Kind) -> None:
+        problems: list[read.Problem] = []
+        reader = read.Reader(self._found.get("facts", {}), problems)
+        if how.top is None:
+            item = reader.item(document.data, (), how.read)
+            items: list[tuple[Any, read.Place]] = [] if item is None else [(item, ())]
+        else:
+            items = reader.items(document.data, how.top, how.read)
+        for item, place in items:
+            name = getattr(item, how.key)
+            key = (document.kind, name)
+            if key in self._origins and self._origins[key].overlay == document.overlay:
+                text = f"{name!r} is also in {self._origins[key].path}"
+                problems.append(read.Problem("duplicate", place, text))
+                continue
+            self._origins[key] = document
+            self._found[document.kind][name] = _placed(item, document)
+        self.problems += (FileProblem(document, problem) for problem in problems)
 
 
-def _placed(item: object, document: Document) -> object:
+class _OnFirstUse(Mapping[_Key, _Value]):
+    """A mapping that is made when it is first looked into."""
+
+    def __init__(self, make: Callable[[], Mapping[_Key, _Value]]) -> None:
+        self._make = make
+        self._made: Mapping[_Key, _Value] | None = None
+
+    def _mapping(self) -> Mapping[_Key, _Value]:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def __getitem__(self, key: _Key) -> _Value:
+        return self._mapping()[key]
+
+    def __iter__(self) -> Iterator[_Key]:
+        return iter(self._mapping())
+
+    def __len__(self) -> int:
+        return len(self._mapping())
+
+    def __repr__(self) -> str:
+        return repr(self._mapping())
+
+
+def _placed(item: Any, document: Document) -> Any:  # noqa: ANN401 - an item of any kind
     """Fill in what an item takes from the place of its document."""
     place = PurePosixPath(document.path)
     if isinstance(item, model.Rule):
         return replace(item, area=place.parent.name)
-    if isinstance(item, model.Capture):
+    if document.kind == "captures":
         return replace(item, collector=place.stem)
     return item
 

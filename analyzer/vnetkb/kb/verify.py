@@ -25,7 +25,8 @@ from vnetkb.kb.kernels import numbers, variants
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from vnetkb.kb.model import Cited, CountedIn, Counter, KnowledgeBase, Move, Site
+    from vnetkb.kb.model import KnowledgeBase
+    from vnetkb.kb.reference import Cited, CountedIn, Counter, Move, Site
 
 VERIFIED_FOLDER = "verified"
 """The folder of the knowledge base that holds the results, one file a kernel version."""
