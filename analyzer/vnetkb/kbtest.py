@@ -37,7 +37,8 @@ class CaseResult:
 class CaseFacts:
     """The facts of a case as a source of facts; what the case does not give is unknown.
 
-    A value given without ``ends`` or ``samples`` is the overall value, that of both ends and that of every sample.
+    A value given without ``ends`` or ``samples`` is the overall value, that of both ends and that of every
+    sample.
     """
 
     def __init__(self, case: Case) -> None:
@@ -52,7 +53,9 @@ class CaseFacts:
         if value is None:
             return Fact(name, why_unknown="the case does not give it")
         if value.uniform:
-            return Fact(name, value.overall, (value.overall,) * UNIFORM_MOMENTS, (value.overall,) * self._samples)
+            return Fact(
+                name, value.overall, (value.overall,) * UNIFORM_MOMENTS, (value.overall,) * self._samples
+            )
         return Fact(name, value.overall, value.ends or (), value.samples or ())
 
     @property
@@ -67,7 +70,8 @@ class CaseFacts:
 def run(kb: KnowledgeBase) -> Iterator[CaseResult]:
     """Yield the result of every case of every rule, in the order of the rules' ids.
 
-    A case of a cause stands for a symptom with two snapshots; the rule is judged together with those that it refines.
+    A case of a cause stands for a symptom with two snapshots; the rule is judged together with those that it
+    refines.
     """
     for rule_id in sorted(kb.rules):
         rule = kb.rules[rule_id]

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import operator as operator_module
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vnetkb.kb import model as kb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vnetkb.facts.model import Fact, FactSource, Value
 
@@ -41,7 +42,8 @@ class Situation:
 def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
     """Return the truth of a condition.
 
-    ``all`` is false as soon as one part is, ``any`` true as soon as one part is, whatever is unknown beside it.
+    ``all`` is false as soon as one part is, ``any`` true as soon as one part is, whatever is unknown beside
+    it.
     """
     match condition:
         case kb.AllOf(parts):
@@ -123,19 +125,19 @@ def _held(truths: Sequence[bool | None], weights: Iterable[int | None], hold: kb
     return False if all(truth is False for truth in truths) else None
 
 
-def _compare(operator: kb.Operator, value: Value | None, operand: Value | tuple[Value, ...] | None) -> bool | None:
+def _compare(
+    operator: kb.Operator, value: Value | None, operand: Value | tuple[Value, ...] | None
+) -> bool | None:
     if value is None or operand is None:
         return None
-    match operator:
-        case kb.Operator.EQUALS:
-            return value == operand
-        case kb.Operator.NOT_EQUALS:
-            return value != operand
-        case kb.Operator.ONE_OF:
-            return value in operand  # type: ignore[operator]
-        case kb.Operator.AT_LEAST:
-            return value >= operand  # type: ignore[operator]
-        case kb.Operator.BELOW:
-            return value < operand  # type: ignore[operator]
-        case kb.Operator.CONTAINS:
-            return operand in value  # type: ignore[operator]
+    return bool(COMPARISONS[operator](value, operand))
+
+
+COMPARISONS: Mapping[kb.Operator, Callable[[Any, Any], object]] = {
+    kb.Operator.EQUALS: operator_module.eq,
+    kb.Operator.NOT_EQUALS: operator_module.ne,
+    kb.Operator.ONE_OF: lambda value, operands: value in operands,
+    kb.Operator.AT_LEAST: operator_module.ge,
+    kb.Operator.BELOW: operator_module.lt,
+    kb.Operator.CONTAINS: operator_module.contains,
+}

@@ -72,7 +72,9 @@ def _numbered(finding: Finding, name: str) -> Finding:
     return Finding(**{**values, "id": name})
 
 
-def _finding(observation: Observation, observations: Observations, kb: KnowledgeBase, notices: list[Notice]) -> Finding:
+def _finding(
+    observation: Observation, observations: Observations, kb: KnowledgeBase, notices: list[Notice]
+) -> Finding:
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
     judged = judge(kb, symptom.counter, observation.facts, observations.behaviours, capped=capped)
@@ -115,7 +117,7 @@ def _harm(
         "state": frozenset({observation.symptom.state}),
         "verdict": frozenset({verdict.verdict}),
     }
-    situation = Situation(observation.facts, observations.behaviours, finding)  # type: ignore[arg-type]
+    situation = Situation(observation.facts, observations.behaviours, finding)
     for rule in kb.harm:
         if all(evaluate(condition, situation).truth for condition in rule.when):
             return rule.harm, fill(rule.reason, observation.words, observation.facts, kb)
@@ -128,7 +130,10 @@ def _remedies(
     """Remedies of the cause; a cause without any of its own has those of what it refines."""
     if cause is None:
         return ()
-    chain = [cause, *(kb.rules[a] for a in kb.ancestors(cause.id) if a in judged and judged[a].status in HELD)]
+    chain = [
+        cause,
+        *(kb.rules[a] for a in kb.ancestors(cause.id) if a in judged and judged[a].status in HELD),
+    ]
     ids = next((rule.remedies for rule in chain if rule.remedies), ())
 
     def filled(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Witness
-    from vnetkb.kb.model import Harm, Remedy, Rule, Site, Status
+    from vnetkb.kb.model import Harm, Remedy, Rule, Status
+    from vnetkb.kb.reference import Site
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Status of every rule for one symptom, and the verdict they give together.
 
-The order of the steps is fixed by the design: applies, conflict, ruled out, confirmed, likely, else open; ruled-out
+The order of the steps is fixed by the design: applies, conflict, ruled out, confirmed, likely, else open;
+ruled-out
 goes down the tree of refinements, confirmed and likely go up.
 """
 
@@ -18,7 +19,7 @@ from vnetkb.kb.model import Effect, Rarity, RuleKind, RuleTest, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vnetkb.facts.model import FactSource
+    from vnetkb.facts.model import FactSource, Value
     from vnetkb.kb.model import KnowledgeBase, Rule
 
 OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
@@ -71,7 +72,9 @@ def judge(
     wanted = counter or "silent"
     situation = Situation(facts, behaviours)
     judged: dict[str, Judged] = {}
-    for rule in _parents_first(kb, (r for r in kb.rules.values() if r.kind is RuleKind.CAUSE and wanted in r.explains)):
+    for rule in _parents_first(
+        kb, (r for r in kb.rules.values() if r.kind is RuleKind.CAUSE and wanted in r.explains)
+    ):
         applies = [evaluate(condition, situation) for condition in rule.applies_when]
         if any(outcome.truth is False for outcome in applies):
             continue
@@ -91,15 +94,21 @@ def _parents_first(kb: KnowledgeBase, rules: Iterable[Rule]) -> list[Rule]:
     return sorted(rules, key=lambda rule: (len(kb.ancestors(rule.id)), rule.id))
 
 
-def _judge_one(rule: Rule, situation: Situation, kb: KnowledgeBase, judged: Mapping[str, Judged], *, capped: bool) -> Judged:
+def _judge_one(
+    rule: Rule, situation: Situation, kb: KnowledgeBase, judged: Mapping[str, Judged], *, capped: bool
+) -> Judged:
     tests = [(test, evaluate(test.condition, situation)) for test in rule.tests]
     result = Judged(rule, Status.OPEN, tests, capped)
-    effects = {effect for test, outcome in tests if (effect := effect_of(test, outcome)) is not Effect.NOTHING}
+    effects = {
+        effect for test, outcome in tests if (effect := effect_of(test, outcome)) is not Effect.NOTHING
+    }
     result.weakened = Effect.WEAKENS in effects
     result.blocked = any(test.required and outcome.truth is None for test, outcome in tests)
     confirming = [outcome for test, outcome in tests if effect_of(test, outcome) is Effect.CONFIRMS]
     result.share = _share(kb, confirming)
-    ruled_out = next((a for a in kb.ancestors(rule.id) if a in judged and judged[a].status is Status.RULED_OUT), None)
+    ruled_out = next(
+        (a for a in kb.ancestors(rule.id) if a in judged and judged[a].status is Status.RULED_OUT), None
+    )
     if ruled_out:
         result.status, result.inherited = Status.RULED_OUT, ruled_out
     elif Effect.RULES_OUT in effects and confirming:
@@ -122,7 +131,10 @@ def effect_of(test: RuleTest, outcome: Outcome) -> Effect:
 
 
 def _share(kb: KnowledgeBase, confirming: Iterable[Outcome]) -> float:
-    """Per cent of the drops that the confirming facts speak for: a share confirms that share, any other fact all."""
+    """Per cent of the drops that the confirming facts speak for.
+
+    A share confirms that share, any other fact all.
+    """
     shares = [
         float(fact.value)
         for outcome in confirming
@@ -139,12 +151,19 @@ def _raise_ancestors(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> None:
             continue
         for ancestor in kb.ancestors(rule_id):
             above = judged.get(ancestor)
-            if above is not None and above.status in OPEN_ENDED and CERTAINTY[one.status] < CERTAINTY[above.status]:
+            if (
+                above is not None
+                and above.status in OPEN_ENDED
+                and CERTAINTY[one.status] < CERTAINTY[above.status]
+            ):
                 above.status = one.status
 
 
 def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> Verdict:
-    """Return the verdict; where nothing is confirmed or likely, what is left when all else is ruled out is likely."""
+    """Return the verdict; where nothing is confirmed or likely.
+
+    What is left when all else is ruled out is likely.
+    """
     confirmed = _deepest(kb, judged, Status.CONFIRMED, within=None)
     if confirmed:
         main = max(confirmed, key=lambda rule_id: judged[rule_id].share)
@@ -164,7 +183,9 @@ def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> Verdict:
     return Verdict("undetermined", None)
 
 
-def _refine(kb: KnowledgeBase, judged: Mapping[str, Judged], main: str, contributors: tuple[str, ...]) -> Verdict:
+def _refine(
+    kb: KnowledgeBase, judged: Mapping[str, Judged], main: str, contributors: tuple[str, ...]
+) -> Verdict:
     likely = _deepest(kb, judged, Status.LIKELY, within=main)
     if not likely:
         return Verdict("confirmed", main, contributors)
@@ -172,7 +193,9 @@ def _refine(kb: KnowledgeBase, judged: Mapping[str, Judged], main: str, contribu
     return Verdict(str(judged[cause].status), cause, contributors)
 
 
-def _deepest(kb: KnowledgeBase, judged: Mapping[str, Judged], status: Status, *, within: str | None) -> list[str]:
+def _deepest(
+    kb: KnowledgeBase, judged: Mapping[str, Judged], status: Status, *, within: str | None
+) -> list[str]:
     chosen = [
         rule_id
         for rule_id, one in judged.items()
@@ -204,13 +227,18 @@ def candidates(
     kb: KnowledgeBase, judged: Mapping[str, Judged], facts: FactSource, words: Mapping[str, str]
 ) -> tuple[Candidate, ...]:
     """Return the candidates with their evidence in words, the surest first."""
-    ordered = sorted(judged.values(), key=lambda one: (CERTAINTY[one.status], -len(kb.ancestors(one.rule.id)), one.rule.id))
+    ordered = sorted(
+        judged.values(), key=lambda one: (CERTAINTY[one.status], -len(kb.ancestors(one.rule.id)), one.rule.id)
+    )
     return tuple(
-        Candidate(one.rule, one.status, _evidence(kb, one, facts, words), _missing(one), one.inherited) for one in ordered
+        Candidate(one.rule, one.status, _evidence(kb, one, facts, words), _missing(one), one.inherited)
+        for one in ordered
     )
 
 
-def _evidence(kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str]) -> tuple[Evidence, ...]:
+def _evidence(
+    kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str]
+) -> tuple[Evidence, ...]:
     evidence = []
     for test, outcome in one.tests:
         effect = effect_of(test, outcome)
@@ -221,11 +249,15 @@ def _evidence(kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[
         value = shown(fact, kb.facts[fact.name].unit if fact.name in kb.facts else None)
         text = fill(says, words, facts, kb, value) if says else f"{fact.name} is {value}"
         captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
-        evidence.append(Evidence(fact.name, _plain(fact.value, fact.ends, fact.samples), str(effect), text, captures))
+        evidence.append(
+            Evidence(fact.name, _plain(fact.value, fact.ends, fact.samples), str(effect), text, captures)
+        )
     return tuple(evidence)
 
 
-def _plain(value: object, ends: tuple[object, ...], samples: tuple[object, ...]) -> object:
+def _plain(
+    value: Value | None, ends: tuple[Value | None, ...], samples: tuple[Value | None, ...]
+) -> Value | tuple[Value | None, ...] | None:
     if value is not None:
         return value
     return ends if any(end is not None for end in ends) else samples or None

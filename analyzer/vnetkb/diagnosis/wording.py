@@ -41,8 +41,13 @@ def shown(fact: Fact, unit: str | None) -> str:
     return " then ".join(quantity(end, unit) for end in fact.ends)
 
 
-def fill(text: str, words: Mapping[str, str], facts: FactSource, kb: KnowledgeBase, value: str = "unknown") -> str:
-    """Replace ``{value}``, ``{tap}`` and other words, and ``{fact.name}``; an unknown name is left out as ``unknown``."""
+def fill(
+    text: str, words: Mapping[str, str], facts: FactSource, kb: KnowledgeBase, value: str = "unknown"
+) -> str:
+    """Replace ``{value}``, ``{tap}`` and other words, and ``{fact.name}``.
+
+    An unknown name is left out as ``unknown``.
+    """
 
     def one(match: re.Match[str]) -> str:
         name = match.group(1)

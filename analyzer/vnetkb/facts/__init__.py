@@ -4,4 +4,14 @@
 from vnetkb.facts.build import build
 from vnetkb.facts.model import Fact, FactSource, Notice, Observation, Observations, Subject, Symptom, Witness
 
-__all__ = ["Fact", "FactSource", "Notice", "Observation", "Observations", "Subject", "Symptom", "Witness", "build"]
+__all__ = [
+    "Fact",
+    "FactSource",
+    "Notice",
+    "Observation",
+    "Observations",
+    "Subject",
+    "Symptom",
+    "Witness",
+    "build",
+]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of the host's kernel and programs: by a feature seen in the bundle, else by version ranges."""
+"""What is known of the host's kernel and programs.
+
+By a feature seen in the bundle, else by version ranges.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def resolve(kb: KnowledgeBase, tables: Tables) -> dict[str, bool | None]:
-    """Return for each behaviour whether the host has it; None where neither a feature nor a version range tells."""
+    """Return for each behaviour whether the host has it.
+
+    None where neither a feature nor a version range tells.
+    """
     manifest = tables.bundle.manifest
     kernel = kernels.identify(manifest.kernel_release, manifest.kernel_version)
     host = HostFacts(tables)
@@ -28,7 +34,10 @@ def _one(behaviour: Behaviour, host: HostFacts, kernel: kernels.Kernel | None) -
 
 
 def _feature(condition: Condition, host: HostFacts) -> bool | None:
-    """Return the truth of a feature test: one comparison of one fact of the host for equality (lint holds to that)."""
+    """Return the truth of a feature test.
+
+    One comparison of one fact of the host for equality (lint holds to that).
+    """
     if not isinstance(condition, FactTest) or condition.operator is not Operator.EQUALS:
         return None
     value = host.fact(condition.fact).value

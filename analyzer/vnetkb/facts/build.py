@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnetkb.facts import witnesses
+from vnetkb.facts import tap_device, tap_reader, tap_ring, tap_trace, witnesses
 from vnetkb.facts.behaviours import resolve
-from vnetkb.facts.model import HostSummary, Notice, Observation, Observations, Subject, Symptom
+from vnetkb.facts.model import HostSummary, Notice, Observation, Observations, State, Subject, Symptom
 from vnetkb.facts.tables import Tables
 from vnetkb.facts.tap import TapFacts
 from vnetkb.facts.timeline import Timeline
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from vnetkb.bundle import Bundle
     from vnetkb.kb.model import KnowledgeBase
+
+# Importing these registers the functions that compute a tap's facts.
+PROVIDED_BY = (tap_device, tap_reader, tap_ring, tap_trace)
 
 COUNTER = "tap.tx_dropped"
 U32_BEHAVIOUR = "tap-drops-per-cpu-u32"
@@ -44,7 +47,10 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     observations = tuple(o for tap in taps.values() if (o := _observe(tap)) is not None)
     manifest = bundle.manifest
     span = _span(bundle)
-    notices = [Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text) for n in bundle.notices]
+    notices = [
+        Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text)
+        for n in bundle.notices
+    ]
     notices += tables.notices
     notices += [_remade(tap) for tap in taps.values() if tap.same_device is False]
     notices += [notice for observation in observations for notice in _disagreements(observation)]
@@ -54,7 +60,9 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         interval_s=span,
         snapshots=len(manifest.snapshots),
         samples=len(tables.series("proc-net-dev")),
-        hosts=(HostSummary(manifest.host, manifest.kernel_release, len(taps), len(topology.vms), _ovs(tables)),),
+        hosts=(
+            HostSummary(manifest.host, manifest.kernel_release, len(taps), len(topology.vms), _ovs(tables)),
+        ),
         observations=observations,
         subjects={("tap", name): tap for name, tap in taps.items()},
         behaviours=behaviours,
@@ -64,7 +72,10 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
 
 
 def _missing(bundle: Bundle, kb: KnowledgeBase) -> tuple[str, ...]:
-    """Captures that a fact needs and that the bundle lacks, unless the host simply has nothing of the kind."""
+    """Captures that a fact needs and that the bundle lacks.
+
+    Unless the host simply has nothing of the kind.
+    """
     needed = {capture for fact in kb.facts.values() for capture in fact.captures}
     return tuple(
         sorted(
@@ -85,12 +96,17 @@ def _span(bundle: Bundle) -> float | None:
 
 
 def _ovs(tables: Tables) -> str | None:
-    version = tables.once("ovs-version")
+    """Return the version of a running Open vSwitch; the tool alone says nothing about this host's packets."""
+    running = any(tables.bundle.data("ovs-interface", n) for n in tables.snapshots)
+    version = tables.once("ovs-version") if running else None
     return str(version) if version else None
 
 
 def _may_have_moved(tap: TapFacts) -> bool:
-    """Whether the series has to be looked at: the counter moved, or it cannot be said from the snapshots alone."""
+    """Whether the series has to be looked at.
+
+    The counter moved, or it cannot be said from the snapshots alone.
+    """
     if tap.tables.bundle.manifest.wait_for_drop is not None:
         return True
     values = [value for value in tap.statistic("tx_dropped") if value]
@@ -116,8 +132,10 @@ def _observe(tap: TapFacts) -> Observation | None:
     delivered = tap.delta("tx_packets")
     if delta is not None:
         delta += _before_first(tap)
-    state = "unknown" if delta is None else "rising" if delta else "past"
-    ratio = None if delta is None or delivered is None or delta + delivered == 0 else delta / (delta + delivered)
+    state: State = "unknown" if delta is None else "rising" if delta else "past"
+    ratio = (
+        None if delta is None or delivered is None or delta + delivered == 0 else delta / (delta + delivered)
+    )
     span = _span(tap.tables.bundle)
     rates = [
         lost / seconds
@@ -163,8 +181,8 @@ def _disagreements(observation: Observation) -> list[Notice]:
         Notice(
             "warning",
             observation.subject.name,
-            f"{witness.name} moved by {witness.value}, sysfs tx_dropped by {observation.symptom.delta}: more apart than "
-            "the time between the two readings explains",
+            f"{witness.name} moved by {witness.value}, sysfs tx_dropped by {observation.symptom.delta}: "
+            "more apart than the time between the two readings explains",
         )
         for witness in observation.witnesses
         if witness.agrees is False

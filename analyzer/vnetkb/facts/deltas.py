@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 U32 = 1 << 32
 
 
-def difference(before: int | None, after: int | None, *, same_device: bool | None, u32: bool | None) -> int | None:
+def difference(
+    before: int | None, after: int | None, *, same_device: bool | None, u32: bool | None
+) -> int | None:
     """Return how far a counter moved from ``before`` to ``after``, or None where that is not known.
 
     A counter that went back has wrapped (u32 storage: tun's per-CPU drop counters up to Linux 5.10,

@@ -35,7 +35,11 @@ def _trace_has_drop_reasons(tables: Tables) -> Fact:
     name = "host.trace_has_drop_reasons"
     features = tables.once("trace-features")
     if features is None or not features.kfree_skb:
-        why = tables.why("trace-features", tables.first) if features is None else "tracefs is not mounted or not readable"
+        why = (
+            tables.why("trace-features", tables.first)
+            if features is None
+            else "tracefs is not mounted or not readable"
+        )
         return Fact(name, missing=("trace-features",), why_unknown=why)
     return Fact(name, bool(features.kfree_skb_reason), captures=(tables.once_path("trace-features"),))
 

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Value = int | float | str | bool | frozenset[str]
 State = Literal["rising", "past", "silent", "unknown"]
@@ -65,7 +67,8 @@ class Symptom:
 
     Attributes:
         counter: Counter id, or None for loss that no counter shows.
-        state: rising, past (moved before the first snapshot only), silent, unknown (one snapshot, or no right delta).
+        state: rising, past (moved before the first snapshot only), silent, unknown (one snapshot, or no
+            right delta).
         delta: Packets between the first and the last observation; None when unknown.
         total: The counter's value in the last snapshot; None when unknown.
         ratio: Share of the packets offered that were lost, 0..1; None without a denominator.

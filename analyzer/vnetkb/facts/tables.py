@@ -38,13 +38,23 @@ class Tables:
 
     @property
     def first(self) -> int | None:
-        """The snapshot that holds what is taken once a bundle: the lowest number in the manifest's captures."""
-        numbers = [c.snapshot for c in self.bundle.manifest.captures if c.scope == "host" and c.snapshot is not None]
+        """The snapshot that holds what is taken once a bundle.
+
+        The lowest number in the manifest's captures.
+        """
+        numbers = [
+            c.snapshot for c in self.bundle.manifest.captures if c.scope == "host" and c.snapshot is not None
+        ]
         return min(numbers) if numbers else None
 
     def get(
-        self, capture: str, snapshot: int | None = None, *, scope: str = "host", parser: str | None = None, **options: Any
-    ) -> Any:
+        self,
+        capture: str,
+        snapshot: int | None = None,
+        *,
+        scope: str = "host",
+        parser: str | None = None,
+    ) -> Any:  # noqa: ANN401 - as the parser types it
         """Return the rows of one capture, or None.
 
         Args:
@@ -52,33 +62,35 @@ class Tables:
             snapshot: Snapshot number; None for captures of the series.
             scope: ``host``, ``series`` or ``guest:<vm>``.
             parser: Module name where it differs from the capture id.
-            options: Passed to the parser. They must be the same at every call for one capture.
         """
         key = (capture, scope, snapshot, parser or "")
         if key not in self._parsed:
-            self._parsed[key] = self._parse(capture, snapshot, scope, parser or capture.replace("-", "_"), options)
+            self._parsed[key] = self._parse(capture, snapshot, scope, parser or capture.replace("-", "_"))
         return self._parsed[key]
 
-    def _parse(self, capture: str, snapshot: int | None, scope: str, module: str, options: dict[str, Any]) -> Any:
+    def _parse(self, capture: str, snapshot: int | None, scope: str, module: str) -> Any:  # noqa: ANN401 - as the parser types it
         data = self.bundle.data(capture, snapshot, scope)
         if data is None:
             return None
         parse: Callable[..., Any] = importlib.import_module(f"vnetkb.parsers.{module}").parse
         parse_error: type[Exception] = importlib.import_module("vnetkb.parsers.errors").ParseError
         try:
-            return parse(data, **options)
+            return parse(data)
         except parse_error as error:
             path = self.path(capture, snapshot, scope)
             self._faults[capture, snapshot, scope] = f"{path} could not be read: {error}"
             self.notices.append(Notice("warning", path, f"not used, its layout is not known: {error}"))
             return None
 
-    def once(self, capture: str, *, parser: str | None = None, **options: Any) -> Any:
+    def once(self, capture: str, *, parser: str | None = None) -> Any:  # noqa: ANN401 - as the parser types it
         """Return the rows of a capture that is taken once a bundle."""
-        return None if self.first is None else self.get(capture, self.first, parser=parser, **options)
+        return None if self.first is None else self.get(capture, self.first, parser=parser)
 
     def series(self, capture: str) -> tuple[tuple[int, float, bytes], ...]:
-        """Return the samples of a series capture as (number, monotonic seconds, raw text); empty when absent."""
+        """Return the samples of a series capture as (number, monotonic seconds, raw text).
+
+        Empty when absent.
+        """
         key = (capture, "series", None, "split")
         if key not in self._parsed:
             data = self.bundle.data(capture, None, "series")
@@ -88,7 +100,9 @@ class Tables:
                 try:
                     samples = tuple((s.n, s.monotonic_s, s.data) for s in split(data))
                 except importlib.import_module("vnetkb.parsers.errors").ParseError as error:
-                    self.notices.append(Notice("warning", self.path(capture, None, "series"), f"not used: {error}"))
+                    self.notices.append(
+                        Notice("warning", self.path(capture, None, "series"), f"not used: {error}")
+                    )
             self._parsed[key] = samples
         result: tuple[tuple[int, float, bytes], ...] = self._parsed[key]
         return result
@@ -107,7 +121,12 @@ class Tables:
             capture = self.bundle.capture(name, n)
             if capture is None or capture.start_monotonic_s is None:
                 return None
-            spans.append((capture.start_monotonic_s, capture.start_monotonic_s + (capture.duration_s or 0.0) + UPTIME_STEP_S))
+            spans.append(
+                (
+                    capture.start_monotonic_s,
+                    capture.start_monotonic_s + (capture.duration_s or 0.0) + UPTIME_STEP_S,
+                )
+            )
         return max(end for _, end in spans) - min(start for start, _ in spans)
 
     def once_path(self, capture: str) -> str:
@@ -116,7 +135,9 @@ class Tables:
 
     def paths(self, capture: str) -> tuple[str, ...]:
         """Return the member paths of a capture in every snapshot that has it."""
-        return tuple(self.path(capture, n) for n in self.snapshots if self.bundle.data(capture, n) is not None)
+        return tuple(
+            self.path(capture, n) for n in self.snapshots if self.bundle.data(capture, n) is not None
+        )
 
     def why(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Say in plain words why :meth:`get` gave None."""

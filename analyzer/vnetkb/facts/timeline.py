@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vnetkb.facts.deltas import difference
+from vnetkb.parsers import proc_net_dev, task_schedstat
+from vnetkb.parsers.errors import ParseError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from vnetkb.facts.tables import Tables
+    from vnetkb.parsers.proc_net_dev import NetDevCounters
+    from vnetkb.parsers.task_schedstat import SchedStat
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
@@ -26,7 +31,7 @@ class TaskShare:
     sleep_ms: float | None
 
 
-def _went_on(before: Any, after: Any) -> bool | None:
+def _went_on(before: NetDevCounters | None, after: NetDevCounters | None) -> bool | None:
     """Whether two rows are of one device that was not made anew: its packet counts did not go back."""
     if before is None or after is None:
         return None
@@ -47,11 +52,8 @@ class Timeline:
         self.devices = frozenset(devices)
 
     @cached_property
-    def _net(self) -> list[tuple[int, float, dict[str, Any]]]:
-        from vnetkb.parsers import proc_net_dev
-        from vnetkb.parsers.errors import ParseError
-
-        samples: list[tuple[int, float, dict[str, Any]]] = []
+    def _net(self) -> list[tuple[int, float, dict[str, NetDevCounters]]]:
+        samples: list[tuple[int, float, dict[str, NetDevCounters]]] = []
         for number, at, data in self.tables.series("proc-net-dev"):
             try:
                 samples.append((number, at, proc_net_dev.parse(data, only=self.devices)))
@@ -78,16 +80,22 @@ class Timeline:
     def seconds(self) -> tuple[float, ...]:
         """Length of each interval in seconds."""
         times = [at for _, at, _ in self._net]
-        return tuple(after - before for before, after in zip(times, times[1:], strict=False))
+        return tuple(after - before for before, after in itertools.pairwise(times))
 
     def moved(self, device: str, column: str, *, u32: bool | None) -> tuple[int | None, ...]:
-        """How far one column of ``/proc/net/dev`` moved in each interval; None where either end lacks the device."""
+        """How far one column of ``/proc/net/dev`` moved in each interval.
+
+        None where either end lacks the device.
+        """
         rows = [sample.get(device) for _, _, sample in self._net]
         return tuple(
             difference(
-                getattr(before, column, None), getattr(after, column, None), same_device=_went_on(before, after), u32=u32
+                getattr(before, column, None),
+                getattr(after, column, None),
+                same_device=_went_on(before, after),
+                u32=u32,
             )
-            for before, after in zip(rows, rows[1:], strict=False)
+            for before, after in itertools.pairwise(rows)
         )
 
     def value(self, device: str, column: str, index: int) -> int | None:
@@ -108,11 +116,8 @@ class Timeline:
     threads: frozenset[int] = frozenset()
 
     @cached_property
-    def _sched(self) -> dict[int, dict[int, Any]]:
-        from vnetkb.parsers import task_schedstat
-        from vnetkb.parsers.errors import ParseError
-
-        samples: dict[int, dict[int, Any]] = {}
+    def _sched(self) -> dict[int, dict[int, SchedStat]]:
+        samples: dict[int, dict[int, SchedStat]] = {}
         for number, _, data in self.tables.series("task-schedstat"):
             try:
                 samples[number] = task_schedstat.parse(data, only_tids=self.threads)
@@ -123,8 +128,10 @@ class Timeline:
     def tasks(self, threads: Sequence[int]) -> tuple[TaskShare, ...]:
         """How the threads together spent each interval.
 
-        ``schedstat`` (fs/proc/base.c proc_pid_schedstat) gives nanoseconds run, nanoseconds waited for a CPU and
-        slices. ``0 0 0`` means that the kernel keeps no such account: unknown. Sleep is what is left of the interval.
+        ``schedstat`` (fs/proc/base.c proc_pid_schedstat) gives nanoseconds run, nanoseconds waited for a CPU
+        and
+        slices. ``0 0 0`` means that the kernel keeps no such account: unknown. Sleep is what is left of the
+        interval.
         """
         numbers = [number for number, _, _ in self._net]
         return tuple(
@@ -134,7 +141,10 @@ class Timeline:
 
     @staticmethod
     def _share(
-        before: dict[int, Any] | None, after: dict[int, Any] | None, threads: Sequence[int], seconds: float
+        before: dict[int, SchedStat] | None,
+        after: dict[int, SchedStat] | None,
+        threads: Sequence[int],
+        seconds: float,
     ) -> TaskShare:
         if not threads or before is None or after is None:
             return TaskShare(None, None, None)

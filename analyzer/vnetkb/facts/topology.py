@@ -44,7 +44,10 @@ class Topology:
 
     @cached_property
     def taps(self) -> tuple[str, ...]:
-        """Names of the host's tun and tap devices: those with ``tun_flags`` in sysfs (tun.c tun_attrs), in name order."""
+        """Names of the host's tun and tap devices.
+
+        Those with ``tun_flags`` in sysfs (tun.c tun_attrs), in name order.
+        """
         names: set[str] = set()
         for n in self.tables.snapshots:
             rows = self.tables.get("sysfs-net", n)
@@ -75,7 +78,7 @@ class Topology:
         return owners
 
     def owners(self, tap: str) -> tuple[Any, ...] | None:
-        """Open files attached to the tap (pid, fd), in fd order; None when nobody looked or not all could be seen.
+        """Open files attached to the tap (pid, fd), in fd order; None when not all could be seen.
 
         Without root the files of other users' processes are invisible, so an empty answer means nothing.
         """
@@ -97,7 +100,10 @@ class Topology:
 
     @cached_property
     def _workers(self) -> dict[int, list[tuple[int, int]]]:
-        """Vhost workers by the pid in their name ``vhost-<pid>`` (drivers/vhost/vhost.c), as (tid, process)."""
+        """Vhost workers by the pid in their name ``vhost-<pid>`` (drivers/vhost/vhost.c), as (tid.
+
+        Process).
+        """
         workers: dict[int, list[tuple[int, int]]] = {}
         for tid, row in sorted(self._status.items()):
             prefix, _, owner = row.name.partition("-")
@@ -137,7 +143,11 @@ class Topology:
         fdinfo = self.tables.once_path("tun-fdinfo")
         owners = self.owners(tap)
         if owners is None:
-            why = self.tables.why("tun-fdinfo", self.tables.first) if self._owners is None else "not collected as root"
+            why = (
+                self.tables.why("tun-fdinfo", self.tables.first)
+                if self._owners is None
+                else "not collected as root"
+            )
             return Reader(None, why_unknown=why, missing=("tun-fdinfo",))
         if not owners:
             return Reader("none", captures=(fdinfo,))
@@ -154,7 +164,10 @@ class Topology:
         return Reader("process", pids, threads, inferred=len(pids) > 1, captures=captures)
 
     def _own_workers(self, tap: str, pid: int, workers: list[int]) -> tuple[tuple[int, ...], bool]:
-        """Workers of this tap among all of the process: QEMU opens files and starts workers queue by queue."""
+        """Workers of this tap among all of the process.
+
+        QEMU opens files and starts workers queue by queue.
+        """
         files = self._files_of.get(pid, [])
         if len(workers) == 1 and len(files) == 1:
             return (workers[0],), False
@@ -163,7 +176,10 @@ class Topology:
         return tuple(workers), True
 
     def vcpu_threads(self, tap: str) -> tuple[int, ...] | None:
-        """VCPU threads of the VM behind the tap (``CPU n/KVM``, QEMU with debug-threads=on); None when not told apart."""
+        """VCPU threads of the VM behind the tap (``CPU n/KVM``, QEMU with debug-threads=on).
+
+        None when not told apart.
+        """
         found = tuple(
             tid
             for pid in self.reader(tap).pids
@@ -195,7 +211,9 @@ class Topology:
             macs = {device.get("netdev"): device.get("mac") for device in line.devices()}
             for netdev in line.netdevs():
                 fds = (netdev.get("fds") or netdev.get("fd") or "").split(":")
-                names = {netdev.get("ifname")} | {device_of_fd.get((pid, int(fd))) for fd in fds if fd.isdigit()}
+                names = {netdev.get("ifname")} | {
+                    device_of_fd.get((pid, int(fd))) for fd in fds if fd.isdigit()
+                }
                 for name in names - {None}:
                     found[str(name)] = (pid, macs.get(netdev.get("id")))
         return found
@@ -222,11 +240,16 @@ class Topology:
         """VMs seen on the host: those libvirt runs and those that hold a tap."""
         running: set[str] = set()
         for n in self.tables.snapshots:
-            running.update(name for name, s in (self.tables.get("virsh-domstats", n) or {}).items() if s.interfaces)
+            running.update(
+                name for name, s in (self.tables.get("virsh-domstats", n) or {}).items() if s.interfaces
+            )
         return frozenset(running | {vm for tap in self.taps if (vm := self.vm(tap))})
 
     def master(self, tap: str) -> str | None:
-        """Device that the tap is a port of (a bridge, a bond, ``ovs-system``); None when none or not known."""
+        """Device that the tap is a port of (a bridge, a bond, ``ovs-system``).
+
+        None when none or not known.
+        """
         for n in self.tables.snapshots:
             rows = self.tables.get("sysfs-net-links", n) or {}
             if tap in rows and rows[tap].master:

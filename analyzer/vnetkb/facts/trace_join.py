@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Join of ``skb:kfree_skb`` with ``net:net_dev_xmit`` (rc != 0): the first has the reason, the second the device."""
+"""Join of ``skb:kfree_skb`` with ``net:net_dev_xmit`` (rc != 0).
+
+The first has the reason, the second the device.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,10 @@ class TracedDrop:
 def join(events: Iterable[Any]) -> list[TracedDrop]:
     """Give each refused transmit its reason.
 
-    A driver that drops frees the packet inside ``ndo_start_xmit``; ``xmit_one()`` (net/core/dev.c) reports the
-    result right after on the same CPU. So the partner of a refused transmit is the last free of the same packet
+    A driver that drops frees the packet inside ``ndo_start_xmit``; ``xmit_one()`` (net/core/dev.c) reports
+    the
+    result right after on the same CPU. So the partner of a refused transmit is the last free of the same
+    packet
     address on the same CPU since the transmit before it.
     """
     freed: dict[tuple[int, int], Any] = {}

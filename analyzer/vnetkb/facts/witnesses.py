@@ -3,18 +3,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.model import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from vnetkb.facts.tap import TapFacts
 
-# Open vSwitch refreshes the statistics in its database every 5 s (vswitch.xml, other_config:stats-update-interval).
+# Open vSwitch refreshes the statistics in its database every 5 s (vswitch.xml,
+# other_config:stats-update-interval).
 OVS_REFRESH_S = 5.0
+
+
+class _View(NamedTuple):
+    """How one tool's count is read: its name, its capture, its age in seconds at most, and the reading."""
+
+    label: str
+    capture: str
+    lag_s: float
+    read: Callable[[TapFacts, int], int | None]
 
 
 def tx_dropped(tap: TapFacts, delta: int | None, peak_rate: float) -> tuple[Witness, ...]:
@@ -23,33 +33,27 @@ def tx_dropped(tap: TapFacts, delta: int | None, peak_rate: float) -> tuple[Witn
     Args:
         tap: The tap.
         delta: What sysfs says, to compare with.
-        peak_rate: Highest drop rate seen, packets/s: two readings that lie apart in time may differ by that much.
+        peak_rate: Highest drop rate seen, packets/s: two readings that lie apart in time may differ by that.
     """
-    tables, name = tap.tables, tap.name
-    views: list[tuple[str, str, float, Callable[[int], int | None]]] = [
-        ("ip -s link TX dropped", "ip-link", 0.0, lambda n: _ip_link(tap, n)),
-        ("/proc/net/dev transmit drop", "proc-net-dev", 0.0, lambda n: _column(tables.get("proc-net-dev", n), name)),
-        ("ovs-vsctl statistics:tx_dropped", "ovs-interface", OVS_REFRESH_S, lambda n: _ovs(tables.get("ovs-interface", n), name)),
-        ("virsh domstats rx.drop", "virsh-domstats", 0.0, lambda n: _libvirt(tables.get("virsh-domstats", n), name)),
-    ]
-    found = (_witness(tap, label, capture, lag, read, delta, peak_rate) for label, capture, lag, read in views)
+    found = (_witness(tap, view, delta, peak_rate) for view in VIEWS)
     return tuple(witness for witness in found if witness is not None)
 
 
-def _witness(
-    tap: TapFacts, label: str, capture: str, lag: float, read: Callable[[int], int | None], delta: int | None, rate: float
-) -> Witness | None:
-    values = [read(n) for n in tap.tables.snapshots]
+def _witness(tap: TapFacts, view: _View, delta: int | None, rate: float) -> Witness | None:
+    snapshots = tap.tables.snapshots
+    values = [view.read(tap, n) for n in snapshots]
     if all(value is None for value in values):
         return None
-    paths = tap.tables.paths(capture)
-    if len(values) < 2:  # noqa: PLR2004
-        return Witness(label, values[-1], None, paths)
+    paths = tap.tables.paths(view.capture)
+    if len(values) == 1:
+        return Witness(view.label, values[0], None, paths)
     moved = difference(values[0], values[-1], same_device=tap.same_device, u32=tap.u32)
     if moved is None or delta is None:
-        return Witness(label, moved, None, paths)
-    gaps = [tap.tables.seconds_apart("sysfs-net", capture, n) or 0.0 for n in (tap.tables.snapshots[0], tap.tables.snapshots[-1])]
-    return Witness(label, moved, abs(moved - delta) <= rate * (sum(gaps) + lag) + 1, paths)
+        return Witness(view.label, moved, None, paths)
+    gaps = [
+        tap.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0 for n in (snapshots[0], snapshots[-1])
+    ]
+    return Witness(view.label, moved, abs(moved - delta) <= rate * (sum(gaps) + view.lag_s) + 1, paths)
 
 
 def _ip_link(tap: TapFacts, n: int) -> int | None:
@@ -57,23 +61,31 @@ def _ip_link(tap: TapFacts, n: int) -> int | None:
     return link.tx.get("dropped") if link is not None else None
 
 
-def _column(rows: Any, name: str) -> int | None:
-    row = (rows or {}).get(name)
+def _column(tap: TapFacts, n: int) -> int | None:
+    row = (tap.tables.get("proc-net-dev", n) or {}).get(tap.name)
     return row.tx_dropped if row is not None else None
 
 
-def _ovs(rows: Iterable[Any] | None, name: str) -> int | None:
-    for row in rows or ():
-        if row.get("name") == name and isinstance(row.get("statistics"), dict):
+def _ovs(tap: TapFacts, n: int) -> int | None:
+    for row in tap.tables.get("ovs-interface", n) or ():
+        if row.get("name") == tap.name and isinstance(row.get("statistics"), dict):
             value = row["statistics"].get("tx_dropped")
             return value if isinstance(value, int) else None
     return None
 
 
-def _libvirt(rows: Any, name: str) -> int | None:
+def _libvirt(tap: TapFacts, n: int) -> int | None:
     # libvirt shows a tap from the guest's side: the host's tx_dropped is its rx.drop.
-    for stats in (rows or {}).values():
+    for stats in (tap.tables.get("virsh-domstats", n) or {}).values():
         for interface in stats.interfaces:
-            if interface.name == name:
+            if interface.name == tap.name:
                 return interface.rx_drop if interface.rx_drop is None else int(interface.rx_drop)
     return None
+
+
+VIEWS = (
+    _View("ip -s link TX dropped", "ip-link", 0.0, _ip_link),
+    _View("/proc/net/dev transmit drop", "proc-net-dev", 0.0, _column),
+    _View("ovs-vsctl statistics:tx_dropped", "ovs-interface", OVS_REFRESH_S, _ovs),
+    _View("virsh domstats rx.drop", "virsh-domstats", 0.0, _libvirt),
+)

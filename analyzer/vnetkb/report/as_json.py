@@ -87,7 +87,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "harm_reason": finding.harm_reason,
         "candidates": [_candidate(candidate) for candidate in finding.candidates],
         "witnesses": [
-            {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)} for w in finding.witnesses
+            {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)}
+            for w in finding.witnesses
         ],
         "remedies": [
             {

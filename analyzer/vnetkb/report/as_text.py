@@ -27,14 +27,13 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         diagnosis: What to report.
         every: Print every candidate with all its evidence, and every notice.
     """
-    lines: list[str] = []
-    for host in diagnosis.hosts:
-        lines.append(_headline(host, diagnosis))
-    lines.append("")
+    lines = [*(_headline(host, diagnosis) for host in diagnosis.hosts), ""]
     for finding in diagnosis.findings:
         lines.extend(_finding(finding, every=every))
         lines.append("")
-    lines.extend(_wrapped("together", f"{group.text} ({', '.join(group.findings)})") for group in diagnosis.groups)
+    lines.extend(
+        _wrapped("together", f"{group.text} ({', '.join(group.findings)})") for group in diagnosis.groups
+    )
     lines.append(_summary(diagnosis))
     lines.extend(_notices(diagnosis, every=every))
     lines.extend(_next_steps(diagnosis))
@@ -42,13 +41,20 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
 
 
 def _headline(host: HostSummary, diagnosis: Diagnosis) -> str:
-    taken = f"{diagnosis.snapshots} snapshots {diagnosis.interval_s} s apart" if diagnosis.interval_s else "1 snapshot"
+    taken = (
+        f"{diagnosis.snapshots} snapshots {diagnosis.interval_s} s apart"
+        if diagnosis.interval_s
+        else "1 snapshot"
+    )
     if diagnosis.snapshots == 0:
         taken = "no snapshot"
     parts = [host.name, f"Linux {host.kernel}"]
     if host.ovs:
         parts.append(f"OVS {host.ovs}")
-    parts += [f"{_many(host.vms, 'VM')}, {_many(host.taps, 'tap')}", f"{taken}, {_many(diagnosis.samples, 'sample')}"]
+    parts += [
+        f"{_many(host.vms, 'VM')}, {_many(host.taps, 'tap')}",
+        f"{taken}, {_many(diagnosis.samples, 'sample')}",
+    ]
     return _one_line("   ".join(parts))
 
 
@@ -61,7 +67,9 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield _wrapped("why", _why(finding))
     if finding.cause:
         for site in finding.sites:
-            yield _wrapped("where", f"{site.function}(), {site.file}: {site.title[:1].lower()}{site.title[1:]}")
+            yield _wrapped(
+                "where", f"{site.function}(), {site.file}: {site.title[:1].lower()}{site.title[1:]}"
+            )
     yield _wrapped("harm", f"{finding.harm}: {finding.harm_reason}")
     if finding.contributors:
         yield _wrapped("also", "a part of the drops: " + ", ".join(finding.contributors))
@@ -73,7 +81,9 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
         command = f"    {applied.command}" if applied.command else ""
         yield _wrapped("do", f"{applied.text}{command}")
         if every:
-            yield _wrapped("", f"costs: {applied.remedy.costs} helps: {applied.remedy.helps} undo: {applied.undo}")
+            yield _wrapped(
+                "", f"costs: {applied.remedy.costs} helps: {applied.remedy.helps} undo: {applied.undo}"
+            )
 
 
 def _symptom(finding: Finding) -> str:
@@ -111,21 +121,27 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
     cause = finding.cause.id if finding.cause else None
     shown: set[str] = set()
     for candidate in finding.candidates:
-        above = candidate.status is Status.CONFIRMED and any(e.effect == "confirms" for e in candidate.evidence)
+        above = candidate.status is Status.CONFIRMED and any(
+            e.effect == "confirms" for e in candidate.evidence
+        )
         if candidate.rule.id == cause or above or (every and candidate.status is not Status.RULED_OUT):
             yield from _evidence(candidate, shown, name=every and candidate.rule.id != cause)
     still = [c for c in finding.candidates if c.status is Status.OPEN]
     out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
-    above_cause = {c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}}
+    above_cause = {
+        c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}
+    }
     likely = [
-        c for c in finding.candidates if c.status is Status.LIKELY and c.rule.id != cause and c.rule.id not in above_cause
+        c
+        for c in finding.candidates
+        if c.status is Status.LIKELY and c.rule.id != cause and c.rule.id not in above_cause
     ]
     if finding.verdict == "confirmed":
         still = []
     if likely:
         yield _wrapped("likely too" if cause else "likely", " · ".join(c.rule.id for c in likely))
     if still:
-        yield _wrapped("open", _open(still, finding, every=every))
+        yield _wrapped("open", _open(still, every=every or finding.cause is None))
     if out:
         yield _wrapped("ruled out", _ruled_out(out, every=every))
 
@@ -152,19 +168,24 @@ def _members(captures: Sequence[str]) -> str:
     return "; ".join(f"{places}: {', '.join(found)}" for places, found in names.items())
 
 
-def _open(still: Sequence[Candidate], finding: Finding, *, every: bool) -> str:
-    chosen = still if every or finding.cause is None else still[:FEW]
-    parts = []
+def _open(still: Sequence[Candidate], *, every: bool) -> str:
+    """Name the open causes, those together that the same captures would tell about."""
+    still = sorted(still, key=lambda c: (c.rule.rarity != "usual", c.rule.id))
+    chosen = still if every else still[:FEW]
+    together: dict[tuple[str, ...], list[str]] = {}
     for candidate in chosen:
-        missing = f" (would tell: {', '.join(candidate.missing)})" if candidate.missing else ""
-        parts.append(f"{candidate.rule.id}{missing}")
+        together.setdefault(candidate.missing, []).append(candidate.rule.id)
+    parts = [
+        " · ".join(names) + (f" (would tell: {', '.join(missing)})" if missing else "")
+        for missing, names in together.items()
+    ]
     rest = f" · {len(still) - len(chosen)} more (--all)" if len(still) > len(chosen) else ""
     return " · ".join(parts) + rest
 
 
 def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
     parts = []
-    ordered = sorted(out, key=lambda c: (c.inherited is not None, c.rule.id))
+    ordered = sorted(out, key=lambda c: (c.inherited is not None, c.rule.rarity != "usual", c.rule.id))
     for candidate in ordered if every else ordered[:FEW]:
         because = next((e.text for e in candidate.evidence if e.effect == "rules-out"), None)
         if because is None and candidate.inherited:
@@ -196,7 +217,11 @@ def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
             yield _wrapped("notice", f"{notice.subject}: {notice.text}")
     if diagnosis.missing_captures:
         count = len(diagnosis.missing_captures)
-        names = ", ".join(diagnosis.missing_captures) if every or count <= FEW else f"{count} captures (--all names them)"
+        names = (
+            ", ".join(diagnosis.missing_captures)
+            if every or count <= FEW
+            else f"{count} captures (--all names them)"
+        )
         yield _wrapped("missing", f"{names}: what they would show is unknown, not fine")
 
 

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts about what a tap dropped and delivered, and about its ring."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.model import Fact
+from vnetkb.facts.tap import provides
+
+if TYPE_CHECKING:
+    from vnetkb.facts.model import Value
+    from vnetkb.facts.tap import TapFacts
+
+
+def _movement(tap: TapFacts, name: str, key: str) -> Fact:
+    samples = tap.moved(key)
+    captures = tap.statistic_paths() + ((tap.timeline.path,) if tap.timeline and samples else ())
+    delta = tap.delta(key)
+    missing = () if delta is not None else ("sysfs-net",)
+    why = "" if delta is not None else "it needs two snapshots of the same device"
+    return Fact(name, delta, (), samples, captures, missing, why)
+
+
+@provides("drop.count")
+def _drop_count(tap: TapFacts) -> Fact:
+    return _movement(tap, "drop.count", "tx_dropped")
+
+
+@provides("reader.progress")
+def _progress(tap: TapFacts) -> Fact:
+    return _movement(tap, "reader.progress", "tx_packets")
+
+
+@provides("drop.samples")
+def _drop_samples(tap: TapFacts) -> Fact:
+    known = [drops for drops in tap.drops if drops is not None]
+    if not known or not tap.timeline:
+        return tap.unknown_series("drop.samples")
+    return Fact("drop.samples", sum(1 for drops in known if drops), captures=(tap.timeline.path,))
+
+
+@provides("drop.sample_share")
+def _sample_share(tap: TapFacts) -> Fact:
+    known = [drops for drops in tap.drops if drops is not None]
+    if not known or not tap.timeline:
+        return tap.unknown_series("drop.sample_share")
+    share = 100.0 * sum(1 for drops in known if drops) / len(known)
+    return Fact("drop.sample_share", share, captures=(tap.timeline.path,))
+
+
+def _percent(lost: int | None, passed: int | None) -> float | None:
+    return None if lost is None or passed is None or lost + passed == 0 else 100.0 * lost / (lost + passed)
+
+
+@provides("drop.ratio")
+def _ratio(tap: TapFacts) -> Fact:
+    lost, passed = tap.fact("drop.count"), tap.fact("reader.progress")
+    value = _percent(tap.delta("tx_dropped"), tap.delta("tx_packets"))
+    why = "" if value is not None else lost.why_unknown or passed.why_unknown or "nothing was sent"
+    return Fact("drop.ratio", value, captures=lost.captures, missing=lost.missing, why_unknown=why)
+
+
+@provides("drop.peak_ratio")
+def _peak_ratio(tap: TapFacts) -> Fact:
+    samples = tuple(_percent(a, b) for a, b in zip(tap.drops, tap.moved("tx_packets"), strict=True))
+    known = [value for value in samples if value is not None]
+    if not known or not tap.timeline:
+        return tap.unknown_series("drop.peak_ratio")
+    return Fact("drop.peak_ratio", max(known), samples=samples, captures=(tap.timeline.path,))
+
+
+@provides("ring.cover_ms")
+def _cover_ms(tap: TapFacts) -> Fact:
+    length = tap.fact("tap.tx_queue_len")
+    slots = min((int(end) for end in length.ends if isinstance(end, int)), default=None)
+    if slots is None or not tap.timeline or not tap.drops:
+        return tap.unknown_series("ring.cover_ms")
+    samples: list[Value | None] = []
+    for lost, passed, seconds in zip(tap.drops, tap.moved("tx_packets"), tap.timeline.seconds, strict=True):
+        offered = None if lost is None or passed is None else lost + passed
+        samples.append(None if not offered or seconds <= 0 else 1000.0 * slots * seconds / offered)
+    known = [value for value in samples if isinstance(value, float)]
+    return Fact(
+        "ring.cover_ms",
+        min(known, default=None),
+        samples=tuple(samples),
+        captures=(*length.captures[:1], tap.timeline.path),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the ring must hold at one snapshot, between two bounds."""
+
+    low: int
+    high: int
+
+
+def _held(tap: TapFacts, n: int, delivered: int | None, lost: int | None) -> _Held | None:
+    """What the qdisc ever handed on, less what was ever delivered or dropped.
+
+    The two numbers are read at different times, and meanwhile packets come: the true value lies between the
+    difference
+    and the difference less what can have come at the highest rate seen. A qdisc without statistics
+    (noqueue), or one
+    put in place later than the device, gives nonsense: None.
+    """
+    rows = tap.tables.get("tc-qdisc", n) or tap.tables.get("tc-qdisc-text", n) or ()
+    sent = [row.packets for row in rows if row.dev == tap.name and row.root and row.packets]
+    if len(sent) != 1 or delivered is None or lost is None:
+        return None
+    difference_now = sent[0] - delivered - lost
+    apart = tap.tables.seconds_apart("sysfs-net", "tc-qdisc", n)
+    if difference_now < 0 or apart is None or tap.peak_offered is None:
+        return None
+    return _Held(max(0, difference_now - math.ceil(tap.peak_offered * apart)), difference_now)
+
+
+def _fill(tap: TapFacts, name: str, bound: str) -> Fact:
+    length = tap.fact("tap.tx_queue_len")
+    counts = zip(
+        tap.tables.snapshots,
+        tap.statistic("tx_packets"),
+        tap.statistic("tx_dropped"),
+        length.ends,
+        strict=False,
+    )
+    ends: list[Value | None] = []
+    for n, delivered, lost, slots in counts:
+        held = _held(tap, n, delivered, lost)
+        known = held is not None and isinstance(slots, int) and slots > 0
+        ends.append(100.0 * getattr(held, bound) / slots if known else None)
+    fact = tap.from_ends(name, ends, (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths()), "tc-qdisc")
+    return replace(fact, missing=()) if tap.tables.paths("tc-qdisc") else fact
+
+
+@provides("ring.fill_at_least")
+def _fill_at_least(tap: TapFacts) -> Fact:
+    return _fill(tap, "ring.fill_at_least", "low")
+
+
+@provides("ring.fill_at_most")
+def _fill_at_most(tap: TapFacts) -> Fact:
+    return _fill(tap, "ring.fill_at_most", "high")
