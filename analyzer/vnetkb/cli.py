@@ -20,6 +20,7 @@ from vnetkb.errors import (
     EXIT_DONE,
     EXIT_FINDINGS,
     EXIT_USAGE,
+    UnusableInput,
     UsageProblem,
     VnetkbError,
 )
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from vnetkb.bundle.archive import Archive
     from vnetkb.diagnosis import Diagnosis
     from vnetkb.facts import Observations
+    from vnetkb.kb.model import KnowledgeBase, Rule
 
 app = typer.Typer(
     name="vnetkb",
@@ -210,13 +212,37 @@ def validate(bundle: BundleArgument) -> None:
     Example:
         vnetkb validate vnetkb-node7-20261122T134500Z.tar.gz
     """
-    from vnetkb.bundle.validate import validate as faults_of
+    from vnetkb.bundle.validate import validate as examine
+    from vnetkb.kb.load import load_kb
 
-    faults = faults_of(bundle)
-    for fault in faults:
-        _emit(printable(f"{fault}\n"))
-    _emit(printable(f"{bundle}: {_count(len(faults), 'fault')}\n"))
-    raise typer.Exit(EXIT_FINDINGS if faults else EXIT_DONE)
+    knowledge = load_kb()
+    complete = [each.id for each in knowledge.captures.values() if each.collector == "host" and not each.ask]
+    outcome = examine(bundle, complete)
+    for fault in outcome.faults:
+        place = f"{fault.member}: " if fault.member else ""
+        _emit(printable(f"{fault.level:8} {place}found {fault.found}, expected {fault.expected}\n"))
+    for absent in outcome.absent:
+        _emit(printable(f"missing  {absent.member}: {absent.reason}{_cost(absent.id, knowledge)}\n"))
+    faults, missing = _count(len(outcome.faults), "fault"), _count(len(outcome.absent), "missing capture")
+    _emit(printable(f"{outcome.name}: {faults}, {missing}\nsha256 {outcome.sha256}\n"))
+    raise typer.Exit(EXIT_FINDINGS if outcome.faults else EXIT_DONE)
+
+
+def _cost(capture: str, knowledge: "KnowledgeBase") -> str:
+    """Say which rules cannot be told fully without a capture."""
+    facts = {fact.name for fact in knowledge.facts.values() if capture in fact.captures}
+    rules = sorted(rule.id for rule in knowledge.rules.values() if not facts.isdisjoint(_facts_of(rule)))
+    if not rules:
+        return ""
+    more = f" and {len(rules) - NAMED_RULES} more" if len(rules) > NAMED_RULES else ""
+    return f"; less evidence for {', '.join(rules[:NAMED_RULES])}{more}"
+
+
+def _facts_of(rule: "Rule") -> set[str]:
+    from vnetkb.kb.model import facts_of
+
+    conditions = (*rule.applies_when, *(test.condition for test in rule.tests))
+    return {name for condition in conditions for name in facts_of(condition)}
 
 
 def _count(number: int, thing: str) -> str:
@@ -306,6 +332,33 @@ def _listing(bundle: "Bundle", archive: "Archive") -> str:
         f"  {notice.level:>7}  {notice.member or bundle.folder}: {notice.text}" for notice in bundle.notices
     )
     return "\n".join(lines) + "\n"
+
+
+@kb_app.command("lint", short_help="Check the files: schemas, references, units, tests that cannot hold.")
+def kb_lint(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", show_default=False, help="A whole knowledge base; without it, ours."),
+    ] = None,
+    kb: OverlayOption = None,
+) -> None:
+    """Check the knowledge base's files and what they say of each other.
+
+    \b
+    Example, with knowledge of your own in mine/, laid out as kb/:
+        vnetkb kb lint
+        vnetkb kb lint --kb mine
+    """
+    from vnetkb.kb.lint import lint_kb
+
+    for place in (folder, *(kb or ())):
+        if place is not None and not place.is_dir():
+            raise UnusableInput(file=place, found="no folder", expected="a knowledge base laid out as kb/")
+    faults = lint_kb(folder, kb or ())
+    for fault in faults:
+        _emit(printable(f"{fault}\n"))
+    _emit(f"{_count(len(faults), 'fault')}\n")
+    raise typer.Exit(EXIT_FINDINGS if faults else EXIT_DONE)
 
 
 @kb_app.command("test", short_help="Run every rule's own cases.")
@@ -405,6 +458,7 @@ def _usage(error: typer.TyperException) -> int:
     return EXIT_USAGE
 
 
+NAMED_RULES = 3
 REPORT_IT = "; this is a defect of vnetkb: run the same with --debug and report what it prints"
 
 
