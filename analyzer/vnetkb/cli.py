@@ -380,6 +380,38 @@ def kb_test(kb: OverlayOption = None) -> None:
     raise typer.Exit(EXIT_FINDINGS if failed else EXIT_DONE)
 
 
+@kb_app.command("verify", short_help="Hold the cited code against a kernel's source.")
+def kb_verify(
+    source: Annotated[
+        Path,
+        typer.Option(
+            metavar="TREE|TARBALL",
+            show_default=False,
+            help="A kernel's source, unpacked or as linux-*.tar.xz.",
+        ),
+    ],
+    kb: OverlayOption = None,
+) -> None:
+    """Look for every cited site in a kernel's source, and for counting code that no site claims.
+
+    \b
+    Example:
+        vnetkb kb verify --source /usr/src/linux-source-6.1.tar.xz
+    """
+    from vnetkb.kb.load import load_kb
+    from vnetkb.kb.verify import verify
+
+    outcome = verify(load_kb(kb or ()), source)
+    for fault in outcome.faults:
+        _emit(printable(f"{fault.place}: {fault.subject}: {fault.text} [{fault.code}]\n"))
+    faults = _count(len(outcome.faults), "fault")
+    found, absent = _count(len(outcome.sites), "site"), len(outcome.absent)
+    _emit(f"Linux {outcome.version}: {found} found, {absent} rightly not there, {faults}\n")
+    if not outcome.listed:
+        _emit(f"no site lists {outcome.series}: what the source does not have is no fault here\n")
+    raise typer.Exit(EXIT_FINDINGS if outcome.faults else EXIT_DONE)
+
+
 def _write(text: str, output: Path | None) -> None:
     """Write a report: to standard output, or to a file that is either the old or the whole new one."""
     if output is None or str(output) == "-":
