@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bundles written from a description of a host: the numbers are made up, the layouts are those of real captures.
+
+For arithmetic and joins that cannot be had on demand from a real kernel (a counter that wraps, a kernel of 2018, a VM
+with four queues). What a real kernel does is shown by the tests with real taps and by the recorded bundles.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+START = 1000.0
+ROW = "{name}: {rx_bytes} {rx} 0 0 0 0 0 0 {tx_bytes} {tx} 0 {drop} 0 0 0 0"
+NET_HEAD = (
+    "Inter-|   Receive                                                |  Transmit\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier"
+    " compressed\n"
+)
+
+
+@dataclass
+class Device:
+    """One device: its counters at each snapshot and each sample, and its settings at each snapshot."""
+
+    name: str
+    tx_dropped: Sequence[int] = (0, 0)
+    tx_packets: Sequence[int] = (0, 0)
+    series: Sequence[tuple[int, int]] = ()
+    """(tx_packets, tx_dropped) at each sample."""
+    ifindex: Sequence[int] = (7, 7)
+    tx_queue_len: Sequence[int] = (1000, 1000)
+    carrier: Sequence[str] = ("1", "1")
+    flags: Sequence[str] = ("0x1003", "0x1003")
+    tun_flags: str | None = "0x1002"
+
+    def sysfs(self, n: int) -> str:
+        """Lines of the capture sysfs-net for this device."""
+        values = {
+            "statistics/tx_dropped": self.tx_dropped[n],
+            "statistics/tx_packets": self.tx_packets[n],
+            "statistics/rx_packets": 0,
+            "ifindex": self.ifindex[n],
+            "tx_queue_len": self.tx_queue_len[n],
+            "flags": self.flags[n],
+        }
+        lines = [f"{self.name}/{key}:{value}" for key, value in values.items()]
+        if self.carrier[n]:
+            lines.append(f"{self.name}/carrier:{self.carrier[n]}")
+        if self.tun_flags is not None:
+            lines.append(f"{self.name}/tun_flags:{self.tun_flags}")
+        return "\n".join(lines) + "\n"
+
+
+@dataclass
+class Host:
+    """What a bundle is written from."""
+
+    devices: Sequence[Device]
+    name: str = "node7"
+    release: str = "6.1.0-13-amd64"
+    snapshots: int = 2
+    interval_s: float = 10.0
+    every_s: float = 1.0
+    root: bool = True
+    captures: Mapping[str, str | None] = field(default_factory=dict)
+    """More captures by their path, or None to leave one out: ``host/0/tun-fdinfo``, ``series/task-schedstat``."""
+    wait_for_drop: Mapping[str, Any] | None = None
+    samples_before: int = 0
+    """How many samples lie before the first snapshot."""
+
+    def content(self) -> dict[str, str]:
+        """Captures by path."""
+        found: dict[str, str] = {}
+        for n in range(self.snapshots):
+            found[f"host/{n}/sysfs-net"] = "".join(device.sysfs(n) for device in self.devices)
+        samples = max((len(device.series) for device in self.devices), default=0)
+        if samples:
+            found["series/proc-net-dev"] = "".join(self._sample(k) for k in range(samples))
+        found |= {path: text for path, text in self.captures.items() if text is not None}
+        for path in [path for path, text in self.captures.items() if text is None]:
+            found.pop(path, None)
+        return found
+
+    def at(self, k: int) -> float:
+        """Monotonic seconds of sample ``k``."""
+        return START + (k - self.samples_before) * self.every_s
+
+    def _sample(self, k: int) -> str:
+        rows = []
+        for device in self.devices:
+            if k < len(device.series):
+                tx, drop = device.series[k]
+                rows.append(ROW.format(name=device.name, rx=0, rx_bytes=0, tx=tx, tx_bytes=60 * tx, drop=drop))
+        return f"@ {k} {self.at(k):.2f}\n{NET_HEAD}" + "".join(f"{row}\n" for row in rows)
+
+    def write(self, folder: Path) -> Path:
+        """Write the bundle and return its path."""
+        content = self.content()
+        captures = [_capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())]
+        moments = [START + n * self.interval_s for n in range(self.snapshots)]
+        manifest = {
+            "schema_version": "1.0",
+            "collector": {"name": "vnetkb-collect", "version": "0.1.0", "sha256": "0" * 64},
+            "host": {"name": self.name},
+            "kernel": {"release": self.release, "version": "#1 SMP", "machine": "x86_64"},
+            "boot_id": "00000000-0000-4000-8000-000000000000",
+            "root": self.root,
+            "masked": False,
+            "start": {"wall": "2026-11-22T13:45:00Z", "monotonic_s": START - 1},
+            "end": {"wall": "2026-11-22T13:45:20Z", "monotonic_s": START + 20},
+            "options": {
+                "interval_s": self.interval_s,
+                "snapshots": self.snapshots,
+                "every_s": self.every_s,
+                "wait_for_drop_s": 0,
+                "trace_s": 0,
+                "devices": [],
+            },
+            "wait_for_drop": self.wait_for_drop,
+            "snapshots": [
+                {"n": n, "wall": "2026-11-22T13:45:00Z", "monotonic_s": at, "end_monotonic_s": at + 0.1}
+                for n, at in enumerate(moments)
+            ],
+            "series": {"every_s": self.every_s, "samples": 0},
+            "captures": captures,
+        }
+        top = f"vnetkb-{self.name}-20261122T134500Z"
+        file = folder / f"{top}.tar.gz"
+        with tarfile.open(file, "w:gz") as archive:
+            _add(archive, f"{top}/manifest.json", json.dumps(manifest).encode())
+            for path, text in content.items():
+                _add(archive, f"{top}/{path}", text.encode("utf-8", "surrogateescape"))
+        return file
+
+
+def _capture(path: str, data: bytes) -> dict[str, Any]:
+    scope, *rest = path.split("/")
+    snapshot = int(rest[0]) if scope == "host" else None
+    return {
+        "id": rest[-1],
+        "scope": scope,
+        "snapshot": snapshot,
+        "path": path,
+        "argv": ["cat"],
+        "exit_status": 0,
+        "start_monotonic_s": START + 10.0 * (snapshot or 0),
+        "duration_s": 0.01,
+        "bytes": len(data),
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "truncated": False,
+        "absent": None,
+    }
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def status(pid: int, tid: int, name: str, state: str = "S (sleeping)") -> str:
+    """Lines of the capture proc-status for one thread."""
+    where = f"/proc/{pid}/task/{tid}/status"
+    lines = (f"Name:\t{name}", f"State:\t{state}", f"Tgid:\t{pid}", f"Pid:\t{tid}")
+    return "".join(f"{where}:{line}\n" for line in lines)
+
+
+def schedstat_series(samples: Sequence[Mapping[tuple[int, int], tuple[int, int, int]]], every_s: float = 1.0) -> str:
+    """The capture series/task-schedstat; a sample maps (pid, tid) to (run ns, delay ns, slices)."""
+    text = ""
+    for k, sample in enumerate(samples):
+        text += f"@ {k} {START + k * every_s:.2f}\n"
+        text += "".join(
+            f"/proc/{pid}/task/{tid}/schedstat:{run} {delay} {slices}\n"
+            for (pid, tid), (run, delay, slices) in sample.items()
+        )
+    return text
