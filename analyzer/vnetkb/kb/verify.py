@@ -241,6 +241,35 @@ def as_data(kb: KnowledgeBase, result: Verified) -> dict[str, Any]:
     }
 
 
+def write_result(folder: Path, kb: KnowledgeBase, result: Verified) -> Path:
+    """Keep a result in a knowledge base folder and return its file; older ones of the series are removed."""
+    kept = folder / VERIFIED_FOLDER
+    kept.mkdir(exist_ok=True)
+    for old in kept.glob(f"{result.series}.*.json"):
+        old.unlink()
+    file = kept / f"{result.version}.json"
+    file.write_text(json.dumps(as_data(kb, result), indent=1) + "\n", encoding="utf-8")
+    return file
+
+
+def stale_results(folder: Path, kb: KnowledgeBase) -> list[str]:
+    """Return what of the kept results does not fit the knowledge base any more, one line each.
+
+    Every series whose source a site was read in needs a result, made with the claims as they are now.
+    """
+    now = digest(kb)
+    kept = {}
+    faults = []
+    for file in sorted((folder / VERIFIED_FOLDER).glob("*.json")):
+        data = json.loads(file.read_bytes())
+        kept[".".join(data["version"].split(".")[:2])] = file.name
+        if data["claims_sha256"] != now:
+            faults.append(f"{VERIFIED_FOLDER}/{file.name}: made with other claims, run kb verify again")
+    read = {series for site in kb.sites.values() for series in site.proof.source}
+    faults += [f"no result for {series}, run kb verify" for series in sorted(read - set(kept), key=numbers)]
+    return faults
+
+
 def load_lines(folder: Path) -> dict[str, dict[str, SiteLines]]:
     """Return the kept results of a knowledge base folder: by kernel version, the lines of the sites."""
     found = {}
