@@ -334,6 +334,43 @@ def _listing(bundle: "Bundle", archive: "Archive") -> str:
     return "\n".join(lines) + "\n"
 
 
+@app.command(short_help="Say what a counter, a site, a rule or a tool's number means.")
+def explain(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            show_default=False,
+            help="A counter, site, rule, fact or drop reason, or what a tool calls a number.",
+        ),
+    ],
+    kernel: Annotated[
+        str | None,
+        typer.Option(metavar="RELEASE", show_default=False, help="Only what holds for this kernel: 4.19.90."),
+    ] = None,
+    kb: OverlayOption = None,
+) -> None:
+    """Say what a name means: the code that moves a counter, its names in every tool, what it does not mean.
+
+    \b
+    Example:
+        vnetkb explain tap.tx_dropped --kernel 5.10
+        vnetkb explain "ip -s link TX dropped"
+    """
+    from vnetkb.kb.explain import Explanation, near_to_text, to_text
+    from vnetkb.kb.explain import explain as look_up
+    from vnetkb.kb.load import load_kb
+    from vnetkb.kb.verify import load_lines
+    from vnetkb.paths import kb_dir
+
+    found = look_up(load_kb(kb or ()), name, kernel, load_lines(kb_dir()))
+    if isinstance(found, Explanation):
+        _emit(printable(to_text(found)))
+        return
+    sys.stderr.write(printable(near_to_text(name, found)))
+    raise typer.Exit(EXIT_USAGE)
+
+
 @kb_app.command("lint", short_help="Check the files: schemas, references, units, tests that cannot hold.")
 def kb_lint(
     folder: Annotated[
