@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles written from a description of a host: the numbers are made up, the layouts are those of real captures.
+"""Bundles written from a description of a host: made-up numbers in the layouts of real captures.
 
-For arithmetic and joins that cannot be had on demand from a real kernel (a counter that wraps, a kernel of 2018, a VM
-with four queues). What a real kernel does is shown by the tests with real taps and by the recorded bundles.
+For arithmetic and joins that cannot be had on demand from a real kernel (a counter that wraps, a kernel of 2018,
+a VM with four queues). What a real kernel does is shown by the tests with real taps and by the recorded bundles.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ START = 1000.0
 ROW = "{name}: {rx_bytes} {rx} 0 0 0 0 0 0 {tx_bytes} {tx} 0 {drop} 0 0 0 0"
 NET_HEAD = (
     "Inter-|   Receive                                                |  Transmit\n"
-    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier"
-    " compressed\n"
+    " face |bytes    packets errs drop fifo frame compressed multicast"
+    "|bytes    packets errs drop fifo colls carrier compressed\n"
 )
 
 
@@ -68,7 +68,7 @@ class Host:
     every_s: float = 1.0
     root: bool = True
     captures: Mapping[str, str | None] = field(default_factory=dict)
-    """More captures by their path, or None to leave one out: ``host/0/tun-fdinfo``, ``series/task-schedstat``."""
+    """More captures by their path (``host/0/tun-fdinfo``), or None to leave one out."""
     wait_for_drop: Mapping[str, Any] | None = None
     samples_before: int = 0
     """How many samples lie before the first snapshot."""
@@ -95,13 +95,17 @@ class Host:
         for device in self.devices:
             if k < len(device.series):
                 tx, drop = device.series[k]
-                rows.append(ROW.format(name=device.name, rx=0, rx_bytes=0, tx=tx, tx_bytes=60 * tx, drop=drop))
+                rows.append(
+                    ROW.format(name=device.name, rx=0, rx_bytes=0, tx=tx, tx_bytes=60 * tx, drop=drop)
+                )
         return f"@ {k} {self.at(k):.2f}\n{NET_HEAD}" + "".join(f"{row}\n" for row in rows)
 
     def write(self, folder: Path) -> Path:
         """Write the bundle and return its path."""
         content = self.content()
-        captures = [_capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())]
+        captures = [
+            _capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())
+        ]
         moments = [START + n * self.interval_s for n in range(self.snapshots)]
         manifest = {
             "schema_version": "1.0",
@@ -170,7 +174,9 @@ def status(pid: int, tid: int, name: str, state: str = "S (sleeping)") -> str:
     return "".join(f"{where}:{line}\n" for line in lines)
 
 
-def schedstat_series(samples: Sequence[Mapping[tuple[int, int], tuple[int, int, int]]], every_s: float = 1.0) -> str:
+def schedstat_series(
+    samples: Sequence[Mapping[tuple[int, int], tuple[int, int, int]]], every_s: float = 1.0
+) -> str:
     """The capture series/task-schedstat; a sample maps (pid, tid) to (run ns, delay ns, slices)."""
     text = ""
     for k, sample in enumerate(samples):

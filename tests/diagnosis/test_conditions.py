@@ -76,7 +76,7 @@ def test_all_and_any_follow_kleene(values: list[bool | None]) -> None:
         (Operator.BELOW, None, 5, None),
     ],
 )
-def test_operators(operator: Operator, value: object, operand: object, expected: bool | None) -> None:
+def test_operators(operator: Operator, value: object, operand: object, *, expected: bool | None) -> None:
     test = FactTest("f", operator, operand)  # type: ignore[arg-type]
     assert truth(test, f=Fact("f", value)) is expected  # type: ignore[arg-type]
 

@@ -25,10 +25,17 @@ class Facts:
         return self.given.get(name, Fact(name, missing=("trace",)))
 
 
-def rule(name: str, refines: str | None = None, *, rarity: str = "usual", required: bool = False, **more: Any) -> dict[str, Any]:
-    """A rule with one test for each effect, on a fact of its own: ``a.confirms``, ``a.rules_out`` and so on."""
+def rule(
+    name: str, refines: str | None = None, *, rarity: str = "usual", required: bool = False, **more: object
+) -> dict[str, Any]:
+    """A rule with one test for each effect, on a fact of its own: ``a.confirms``, ``a.rules_out``, …"""
     tests = [
-        {"fact": f"{name}.{effect}", "equals": True, "when_true": effect.replace("_", "-"), "when_false": "nothing"}
+        {
+            "fact": f"{name}.{effect}",
+            "equals": True,
+            "when_true": effect.replace("_", "-"),
+            "when_false": "nothing",
+        }
         for effect in EFFECTS
     ]
     tests[2]["required"] = required
@@ -53,12 +60,26 @@ def rule(name: str, refines: str | None = None, *, rarity: str = "usual", requir
 
 def base(*rules: dict[str, Any]) -> KnowledgeBase:
     facts = [
-        {"name": f"{r['id']}.{effect}", "type": "boolean", "unit": None, "over": ["once"], "doc": "x", "captures": ["trace"]}
+        {
+            "name": f"{r['id']}.{effect}",
+            "type": "boolean",
+            "unit": None,
+            "over": ["once"],
+            "doc": "x",
+            "captures": ["trace"],
+        }
         for r in rules
         for effect in EFFECTS
     ]
     facts += [
-        {"name": f"{r['id']}.share", "type": "number", "unit": "%", "over": ["once"], "doc": "x", "captures": ["trace"]}
+        {
+            "name": f"{r['id']}.share",
+            "type": "number",
+            "unit": "%",
+            "over": ["once"],
+            "doc": "x",
+            "captures": ["trace"],
+        }
         for r in rules
     ]
     documents = [Document("facts/test.yaml", {"facts": facts})]
@@ -67,7 +88,11 @@ def base(*rules: dict[str, Any]) -> KnowledgeBase:
 
 
 def outcome(
-    kb: KnowledgeBase, *true: str, false: tuple[str, ...] = (), capped: bool = False, inferred: tuple[str, ...] = ()
+    kb: KnowledgeBase,
+    *true: str,
+    false: tuple[str, ...] = (),
+    capped: bool = False,
+    inferred: tuple[str, ...] = (),
 ) -> tuple[dict[str, str], str, str | None]:
     """Judge with the named facts true or false and all others unknown."""
     given = {name: Fact(name, name in true, inferred=name in inferred) for name in (*true, *false)}
@@ -84,7 +109,9 @@ def test_without_any_known_fact_everything_is_open_and_nothing_is_concluded() ->
 
 def test_a_confirming_and_an_excluding_fact_conflict_and_leave_it_open() -> None:
     kb = base(rule("a"))
-    judged = judge(kb, COUNTER, Facts({n: Fact(n, value=True) for n in ("a.confirms", "a.rules_out")}), {}, capped=False)
+    judged = judge(
+        kb, COUNTER, Facts({n: Fact(n, value=True) for n in ("a.confirms", "a.rules_out")}), {}, capped=False
+    )
     assert str(judged["a"].status) == "open"
     assert judged["a"].conflict
 
@@ -98,7 +125,11 @@ def test_ruled_out_goes_down_the_tree_even_against_a_confirming_fact() -> None:
 
 def test_confirmed_and_likely_go_up_the_tree() -> None:
     kb = base(rule("a"), rule("b", "a"), rule("c", "b"))
-    assert outcome(kb, "c.confirms") == ({"a": "confirmed", "b": "confirmed", "c": "confirmed"}, "confirmed", "c")
+    assert outcome(kb, "c.confirms") == (
+        {"a": "confirmed", "b": "confirmed", "c": "confirmed"},
+        "confirmed",
+        "c",
+    )
     assert outcome(kb, "c.supports") == ({"a": "likely", "b": "likely", "c": "likely"}, "likely", "c")
 
 
@@ -107,10 +138,9 @@ def test_a_weakening_fact_keeps_a_supported_rule_open() -> None:
 
 
 def test_an_unknown_required_fact_keeps_a_supported_rule_open() -> None:
-    kb = base(rule("a", tests=[
-        {"fact": "a.supports", "equals": True, "when_true": "supports", "when_false": "nothing"},
-        {"fact": "a.weakens", "equals": True, "when_true": "weakens", "when_false": "nothing", "required": True},
-    ]), rule("b"))  # fmt: skip
+    supports = {"fact": "a.supports", "equals": True, "when_true": "supports", "when_false": "nothing"}
+    needed = {"fact": "a.weakens", "equals": True, "when_true": "weakens", "when_false": "nothing"}
+    kb = base(rule("a", tests=[supports, {**needed, "required": True}]), rule("b"))
     assert outcome(kb, "a.supports")[0]["a"] == "open"
     assert outcome(kb, "a.supports", false=("a.weakens",))[0]["a"] == "likely"
 
@@ -181,11 +211,20 @@ def test_an_unusual_rule_with_a_supporting_fact_counts() -> None:
 
 def test_of_several_confirmed_the_largest_share_leads_and_the_rest_contribute() -> None:
     def sharing(name: str) -> dict[str, Any]:
-        test = {"fact": f"{name}.share", "at_least": "0.1 %", "when_true": "confirms", "when_false": "rules-out"}
+        test = {
+            "fact": f"{name}.share",
+            "at_least": "0.1 %",
+            "when_true": "confirms",
+            "when_false": "rules-out",
+        }
         return rule(name, tests=[test])
 
     kb = base(sharing("a"), sharing("b"), sharing("c"))
-    given = {"a.share": Fact("a.share", 30.0), "b.share": Fact("b.share", 70.0), "c.share": Fact("c.share", 0.0)}
+    given = {
+        "a.share": Fact("a.share", 30.0),
+        "b.share": Fact("b.share", 70.0),
+        "c.share": Fact("c.share", 0.0),
+    }
     judged = judge(kb, COUNTER, Facts(given), {}, capped=False)
     verdict = conclude(kb, judged)
     assert (verdict.verdict, verdict.cause, verdict.contributors) == ("confirmed", "b", ("a",))
@@ -211,9 +250,18 @@ def test_missing_names_only_what_could_change_the_status() -> None:
 
 def test_candidates_come_the_surest_first_with_the_evidence_that_is_known() -> None:
     kb = base(rule("a"), rule("b"), rule("c"))
-    given = {"c.confirms": Fact("c.confirms", value=True, captures=("host/0/x",)), "a.rules_out": Fact("a.rules_out", value=True)}
+    given = {
+        "c.confirms": Fact("c.confirms", value=True, captures=("host/0/x",)),
+        "a.rules_out": Fact("a.rules_out", value=True),
+    }
     facts = Facts(given)
     found = candidates(kb, judge(kb, COUNTER, facts, {}, capped=False), facts, {})
-    assert [(c.rule.id, str(c.status)) for c in found] == [("c", "confirmed"), ("b", "open"), ("a", "ruled-out")]
-    assert [(e.fact, e.effect, e.captures) for e in found[0].evidence] == [("c.confirms", "confirms", ("host/0/x",))]
+    assert [(c.rule.id, str(c.status)) for c in found] == [
+        ("c", "confirmed"),
+        ("b", "open"),
+        ("a", "ruled-out"),
+    ]
+    assert [(e.fact, e.effect, e.captures) for e in found[0].evidence] == [
+        ("c.confirms", "confirms", ("host/0/x",))
+    ]
     assert found[1].evidence == ()

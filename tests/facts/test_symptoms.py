@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which taps are said to lose packets, and how many."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,11 @@ def test_one_snapshot_says_nothing_about_now(tmp_path: Path) -> None:
     host = Host([Device("vnet3", (268,), (900,), ifindex=(7,))], snapshots=1)
     observation = only(host, tmp_path)
     assert observation.one_snapshot
-    assert (observation.symptom.state, observation.symptom.delta, observation.symptom.total) == ("unknown", None, 268)
+    assert (observation.symptom.state, observation.symptom.delta, observation.symptom.total) == (
+        "unknown",
+        None,
+        268,
+    )
 
 
 def test_without_offered_packets_a_ratio_is_unknown_and_not_one(tmp_path: Path) -> None:
@@ -86,7 +91,9 @@ def test_devices_that_are_no_taps_are_left_out(tmp_path: Path) -> None:
 
 def test_other_tools_are_witnesses_of_the_same_number(tmp_path: Path) -> None:
     stats = "Domain: 'web01'\n  state.state=1\n  state.reason=1\n  net.count=1\n  net.0.name=vnet3\n"
-    after = "  net.0.rx.bytes=1\n  net.0.rx.pkts=9\n  net.0.rx.errs=0\n  net.0.rx.drop={}\n  net.0.tx.drop=0\n\n"
+    after = (
+        "  net.0.rx.bytes=1\n  net.0.rx.pkts=9\n  net.0.rx.errs=0\n  net.0.rx.drop={}\n  net.0.tx.drop=0\n\n"
+    )
     host = Host(
         [Device("vnet3", (100, 268), (900, 1400))],
         captures={
@@ -125,7 +132,7 @@ def test_a_capture_in_an_unknown_layout_is_unknown_with_a_notice(tmp_path: Path)
 
 
 @given(before=counts, after=counts, u32=st.sampled_from([True, False, None]))
-def test_a_difference_is_right_or_unknown(before: int, after: int, u32: bool | None) -> None:
+def test_a_difference_is_right_or_unknown(before: int, after: int, *, u32: bool | None) -> None:
     moved = difference(before, after, same_device=True, u32=u32)
     if after >= before:
         assert moved == after - before
@@ -140,10 +147,12 @@ def test_steps_over_wraps_add_up_to_what_was_counted(start: int, steps: list[int
     seen = [start]
     for step in steps:
         seen.append((seen[-1] + step) % U32)
-    parts = [difference(a, b, same_device=True, u32=True) for a, b in zip(seen, seen[1:], strict=False)]
+    parts = [difference(a, b, same_device=True, u32=True) for a, b in pairwise(seen)]
     assert total(parts) == sum(steps)
 
 
 @given(values=st.lists(st.none() | counts, max_size=6))
 def test_a_total_with_an_unknown_part_is_unknown(values: list[int | None]) -> None:
-    assert total(values) == (sum(v for v in values if v is not None) if values and None not in values else None)
+    assert total(values) == (
+        sum(v for v in values if v is not None) if values and None not in values else None
+    )

@@ -10,12 +10,17 @@ from vnetkb.bundle import read_bundle
 from vnetkb.facts import FactSource, build
 from vnetkb.kb.load import load_kb
 
-FREE = "          <idle>-0 [{cpu:03d}] ..s.. {at:.6f}: kfree_skb: skbaddr={skb} rx_sk=0000000000000000 protocol=2048 location={place}{reason}\n"
+FREE = (
+    "          <idle>-0 [{cpu:03d}] ..s.. {at:.6f}: kfree_skb: "
+    "skbaddr={skb} rx_sk=0000000000000000 protocol=2048 location={place}{reason}\n"
+)
 XMIT = "          <idle>-0 [{cpu:03d}] ..s.. {at:.6f}: net_dev_xmit: dev={device} skbaddr={skb} len=60 rc=1\n"
 SKB = "00000000{:08x}"
 
 
-def drop(n: int, device: str, reason: str | None, *, place: str = "tun_net_xmit+0x2e2/0x4f0", cpu: int = 0) -> str:
+def drop(
+    n: int, device: str, reason: str | None, *, place: str = "tun_net_xmit+0x2e2/0x4f0", cpu: int = 0
+) -> str:
     at, skb = 1000.5 + n / 1000, SKB.format(n)
     why = f" reason: {reason}" if reason else ""
     return FREE.format(cpu=cpu, at=at, skb=skb, place=place, reason=why) + XMIT.format(
@@ -24,9 +29,7 @@ def drop(n: int, device: str, reason: str | None, *, place: str = "tun_net_xmit+
 
 
 def facts(folder: Path, events: str, name: str = "vnet3") -> FactSource:
-    devices = [
-        Device(d, (0, 10), (0, 0), series=[(0, 0), (0, 5), (0, 10)]) for d in ("vnet3", "vnet4")
-    ]
+    devices = [Device(d, (0, 10), (0, 0), series=[(0, 0), (0, 5), (0, 10)]) for d in ("vnet3", "vnet4")]
     text = f"@ start 1000.10\n{events}@ stop 1001.90\n"
     host = Host(devices, captures={"series/trace": text})
     return build(read_bundle(host.write(folder)), load_kb()).subjects["tap", name]

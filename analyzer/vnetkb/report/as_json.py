@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,24 @@ SCHEMA_VERSION = "1"
 
 
 def render_json(diagnosis: Diagnosis) -> str:
-    """Return the report as one JSON document with a final newline; bytes that were not UTF-8 are escaped."""
-    return json.dumps(document(diagnosis), indent=2, ensure_ascii=True) + "\n"
+    r"""Return the report as one JSON document with a final newline.
+
+    Bytes of the bundle that were not UTF-8 are written as text, ``\xff``: a lone surrogate is no valid JSON.
+    """
+    text = json.dumps(document(diagnosis), indent=2, ensure_ascii=False)
+    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace_bytes")
+    return f"{valid}\n"
+
+
+def _as_escaped_text(error: UnicodeError) -> tuple[str, int]:
+    """Write undecodable bytes as an escaped backslash and two digits, inside a JSON string."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    bad = error.object[error.start : error.end]
+    return "".join(f"\\\\x{byte:02x}" for byte in bad), error.end
+
+
+codecs.register_error("replace_bytes", _as_escaped_text)
 
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:

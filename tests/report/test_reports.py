@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports: JSON in the fixed shape, text that answers first, names that stay on their line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+from simulated import Device, Host
+
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import Diagnosis, diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+from vnetkb.paths import schemas_dir
+from vnetkb.report import render_json, render_text
+
+KB = load_kb()
+SCHEMA = json.loads((schemas_dir() / "report.schema.json").read_text(encoding="utf-8"))
+RISING = Device("vnet3", (100, 268), (900, 900), tx_queue_len=(0, 0))
+PAST = Device("vnet4", (50, 50), (900, 1400), ifindex=(8, 8))
+QUIET = Device("vnet5", (0, 0), (900, 1400), ifindex=(9, 9))
+
+
+def diagnosis(
+    folder: Path, *devices: Device, every: bool = False, snapshots: int = 2, name: str = "node7"
+) -> Diagnosis:
+    observations = build(read_bundle(Host(devices, snapshots=snapshots, name=name).write(folder)), KB)
+    return diagnose(observations, KB, every=every)
+
+
+@pytest.mark.parametrize(
+    "devices", [(), (QUIET,), (RISING,), (RISING, PAST, QUIET)], ids=["no taps", "quiet", "rising", "several"]
+)
+@pytest.mark.parametrize("every", [False, True])
+def test_json_keeps_to_its_schema(tmp_path: Path, devices: tuple[Device, ...], *, every: bool) -> None:
+    document = json.loads(render_json(diagnosis(tmp_path, *devices, every=every)))
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+
+
+def test_one_snapshot_keeps_to_the_schema_and_has_no_delta(tmp_path: Path) -> None:
+    one = Device("vnet3", (268,), (900,), ifindex=(7,), tx_queue_len=(0,), carrier=("1",), flags=("0x1003",))
+    document = json.loads(render_json(diagnosis(tmp_path, one, snapshots=1)))
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+    (finding,) = document["findings"]
+    assert finding["symptom"]["state"] == "unknown"
+    assert finding["symptom"]["delta"] is None
+    assert (finding["verdict"], finding["cause"]) == ("likely", "tap-ring-size-zero")
+    assert finding["harm"] == "unknown"
+    assert document["bundle"]["interval_s"] is None
+
+
+def test_a_finding_names_cause_site_evidence_and_where_it_was_read(tmp_path: Path) -> None:
+    (finding,) = json.loads(render_json(diagnosis(tmp_path, RISING)))["findings"]
+    assert finding["id"] == "f1"
+    assert finding["subject"] == {"kind": "tap", "name": "vnet3", "vm": None, "guest_nic": None}
+    assert (finding["cause"], finding["site"]) == ("tap-ring-size-zero", "tun.tun_net_xmit.ring_full")
+    (candidate,) = [c for c in finding["candidates"] if c["rule"] == finding["cause"]]
+    assert candidate["status"] == "confirmed"
+    assert candidate["missing"] == []
+    (evidence,) = candidate["evidence"]
+    assert (evidence["fact"], evidence["value"], evidence["effect"]) == ("tap.tx_queue_len", 0, "confirms")
+    assert evidence["captures"] == ["host/0/sysfs-net", "host/1/sysfs-net"]
+    assert [remedy["id"] for remedy in finding["remedies"]] == ["restore-txqueuelen"]
+    assert finding["remedies"][0]["command"] == "ip link set dev vnet3 txqueuelen 1000"
+
+
+def test_the_past_is_listed_only_when_asked_for(tmp_path: Path) -> None:
+    assert [f.subject.name for f in diagnosis(tmp_path, RISING, PAST).findings] == ["vnet3"]
+    found = diagnosis(tmp_path, RISING, PAST, every=True)
+    assert [(f.subject.name, f.symptom.state) for f in found.findings] == [
+        ("vnet3", "rising"),
+        ("vnet4", "past"),
+    ]
+
+
+def test_a_dangerous_setting_without_loss_is_a_notice_by_name(tmp_path: Path) -> None:
+    idle = replace(QUIET, tx_queue_len=(0, 0))
+    found = diagnosis(tmp_path, idle)
+    assert found.findings == ()
+    assert [(n.subject, n.rule) for n in found.notices] == [("vnet5", "tap-ring-size-zero-idle")]
+
+
+def test_the_worst_comes_first(tmp_path: Path) -> None:
+    mild = Device("vnet1", (0, 1), (0, 100_000), ifindex=(3, 3), tx_queue_len=(1000, 1000))
+    assert [f.subject.name for f in diagnosis(tmp_path, mild, RISING).findings] == ["vnet3", "vnet1"]
+
+
+def test_text_answers_first_and_says_both_directions(tmp_path: Path) -> None:
+    lines = render_text(diagnosis(tmp_path, RISING, PAST, QUIET)).splitlines()
+    assert lines[0].startswith("node7   Linux 6.1.0-13-amd64")
+    assert lines[2].startswith("HARMFUL   vnet3")
+    assert "host TX dropped (= guest RX) +168 in 10.0 s" in lines[2]
+    assert lines[3].startswith("  why        confirmed:")
+    assert "[tap-ring-size-zero]" in " ".join(lines[3:5])
+    assert any("tun_net_xmit(), drivers/net/tun.c" in line for line in lines)
+    assert any(line.startswith("1 harmful") for line in lines)
+    assert not any("vnet4" in line for line in lines)
+    assert max(len(line) for line in lines) <= 120
+
+
+def test_a_name_with_newlines_stays_on_its_line(tmp_path: Path) -> None:
+    report = render_text(diagnosis(tmp_path, RISING, name="evil\nHARMLESS  nothing"))
+    assert not any(line.startswith("HARMLESS") for line in report.splitlines())
+
+
+def test_bytes_that_are_no_utf8_are_valid_json(tmp_path: Path) -> None:
+    odd = replace(RISING, name="v\udcff'\"<b>$(x)")
+    text = render_json(diagnosis(tmp_path, odd))
+    text.encode("utf-8", "strict")
+    assert json.loads(text)["findings"][0]["subject"]["name"] == "v\\xff'\"<b>$(x)"
