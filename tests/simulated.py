@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles written from a description of a host: made-up numbers in the layouts of real captures.
 
-For arithmetic and joins that cannot be had on demand from a real kernel (a counter that wraps, a kernel of 2018,
-a VM with four queues). What a real kernel does is shown by the tests with real taps and by the recorded bundles.
+For arithmetic and joins that cannot be had on demand from a real kernel (a counter that wraps, a kernel of
+2018, a VM with four queues). What a real kernel does is shown by tests with real taps and recorded bundles.
 """
 
 import hashlib

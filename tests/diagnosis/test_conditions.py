@@ -38,7 +38,7 @@ class Facts:
         return self.given.get(name, Fact(name))
 
 
-def truth(condition: Condition, drops: Sequence[int | None] = (1, 1, 1), **facts: Fact) -> bool | None:
+def truth(condition: Condition, drops: Sequence[int | None] = (1, 1, 1), /, **facts: Fact) -> bool | None:
     return evaluate(condition, Situation(Facts(facts, drops), {})).truth
 
 
@@ -57,10 +57,10 @@ def test_all_and_any_follow_kleene(values: list[bool | None]) -> None:
     parts = tuple(is_true(name) for name in names)
     every = False if False in values else None if None in values else True
     some = True if True in values else None if None in values else False
-    assert truth(AllOf(parts), **facts) is every
-    assert truth(AnyOf(parts), **facts) is some
+    assert truth(AllOf(parts), (1, 1, 1), **facts) is every
+    assert truth(AnyOf(parts), (1, 1, 1), **facts) is some
     negated = tuple(Not(part) for part in parts)
-    assert truth(Not(AnyOf(negated)), **facts) is every
+    assert truth(Not(AnyOf(negated)), (1, 1, 1), **facts) is every
 
 
 @pytest.mark.parametrize(

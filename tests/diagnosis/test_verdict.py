@@ -28,7 +28,7 @@ class Facts:
 def rule(
     name: str, refines: str | None = None, *, rarity: str = "usual", required: bool = False, **more: object
 ) -> dict[str, Any]:
-    """A rule with one test for each effect, on a fact of its own: ``a.confirms``, ``a.rules_out``, …"""
+    """A rule with one test for each effect, on a fact of its own: ``a.confirms``, ``a.supports``."""
     tests = [
         {
             "fact": f"{name}.{effect}",
