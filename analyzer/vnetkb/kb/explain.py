@@ -9,14 +9,16 @@ import textwrap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from vnetkb import paths
 from vnetkb.kb import kernels, model
+from vnetkb.kb.verified import load_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from vnetkb.kb.model import Behaviour, Fact, KnowledgeBase, Remedy, Rule
     from vnetkb.kb.reference import ByKernel, Capture, Cited, Counter, Move, Site, ToolName
-    from vnetkb.kb.verify import SiteLines
+    from vnetkb.kb.verified import SiteLines
 
 WIDTH = 100
 """Columns of the text form."""
@@ -103,7 +105,7 @@ def explain(
         kb: The knowledge base.
         name: An id, a drop reason, or what a tool calls a number: `ip -s link TX dropped`.
         kernel: A release such as `4.19.90`; only what holds for it is told.
-        lines: For each kernel version the lines of the sites (`vnetkb.kb.verify.load_lines`).
+        lines: For each kernel version the lines of the sites; without it, those that were kept.
     """
     index = _Index(kb)
     found = index.find(name)
@@ -112,7 +114,7 @@ def explain(
     first = found[0]
     if found[0].score != 0 and len({(each.kind, each.id) for each in found}) > 1:
         return _unique(found)[:_NEAR]
-    teller = _Teller(kb, _Kernel.of(kb, kernel), lines or {})
+    teller = _Teller(kb, _Kernel.of(kb, kernel), load_lines(paths.kb_dir()) if lines is None else lines)
     matched = "" if first.name == first.id else first.name
     others = [each for each in _unique(found) if (each.kind, each.id) != (first.kind, first.id)]
     return Explanation(

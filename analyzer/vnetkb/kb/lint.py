@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vnetkb import paths
-from vnetkb.kb import load, model, strict_yaml
+from vnetkb.kb import load, model, strict_yaml, walkthrough
 from vnetkb.kb.read import Problem
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class FaultCode(StrEnum):
     KERNELS = "kernels"
     FEATURE = "feature"
     UNUSED = "unused"
+    WALKTHROUGH = "walkthrough"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,7 @@ def lint_kb(folder: Path | None = None, overlays: Sequence[Path] = ()) -> list[F
             else:
                 documents.append(load.Document(path, data, overlay))
     faults += lint_documents(documents)
+    faults += _chapter_faults(folder or paths.kb_dir(), documents)
     return sorted(faults, key=lambda fault: (fault.file, _sortable(fault.path), fault.code, fault.text))
 
 
@@ -140,6 +142,17 @@ def lint_documents(documents: Sequence[load.Document]) -> list[Fault]:
     check.reach()
     check.used()
     return faults
+
+
+def _chapter_faults(folder: Path, documents: Sequence[load.Document]) -> Iterator[Fault]:
+    """Yield what the walk-through says of items and code that are not there."""
+    chapters = walkthrough.read_chapters(folder)
+    if not chapters:
+        return
+    kb, _ = load.build(documents)
+    for fault in walkthrough.check(chapters, kb):
+        file = f"{walkthrough.FOLDER}/{fault.where.chapter}"
+        yield Fault(FaultCode.WALKTHROUGH, file, f"line {fault.where.line}", f"{fault.text} ({fault.code})")
 
 
 class _Check:

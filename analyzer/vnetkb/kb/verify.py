@@ -19,17 +19,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.errors import UnusableInput
-from vnetkb.kb import csource
+from vnetkb.kb import csource, walkthrough
 from vnetkb.kb.kernels import numbers, variants
+from vnetkb.kb.verified import VERIFIED_FOLDER, SiteLines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vnetkb.kb.model import KnowledgeBase
     from vnetkb.kb.reference import Cited, CountedIn, Counter, Move, Site
-
-VERIFIED_FOLDER = "verified"
-"""The folder of the knowledge base that holds the results, one file a kernel version."""
+    from vnetkb.kb.walkthrough import CodeReference, SourceFault
 
 _MAKEFILE = "Makefile"
 _MAKEFILE_LINE = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL)\s*=\s*(\d+)\s*$", re.MULTILINE)
@@ -53,7 +52,7 @@ class VerifyFault:
 
     Attributes:
         code: Its kind.
-        subject: The site, or for an unclaimed statement the counter.
+        subject: The site, for an unclaimed statement the counter, for a reference its file and line.
         place: `file:function` or `file:line`.
         text: What was found and what was expected.
     """
@@ -62,19 +61,6 @@ class VerifyFault:
     subject: str
     place: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class SiteLines:
-    """Where a site is in a version.
-
-    Attributes:
-        line: The line of the statement that decides.
-        counts: By counter, the line of the statement that counts.
-    """
-
-    line: int
-    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +125,18 @@ class Source(Mapping[str, Mapping[str, tuple[csource.Function, ...]]]):
             yield from definition.statements
 
 
-def verify(kb: KnowledgeBase, source: Path) -> Verified:
+def verify(kb: KnowledgeBase, source: Path, codes: Sequence[CodeReference] = ()) -> Verified:
     """Check the knowledge base against a kernel source.
 
     Args:
         kb: The knowledge base.
         source: A source tree, or a tarball of one, which is read without unpacking it.
+        codes: References of the walk-through to functions (`vnetkb.kb.walkthrough.references`).
 
     Raises:
         UnusableInput: It is no kernel source.
     """
-    return verify_source(kb, read_source(source, cited_files(kb)))
+    return verify_source(kb, read_source(source, cited_files(kb, codes)), codes)
 
 
 def read_source(path: Path, wanted: Iterable[str]) -> Source:
@@ -170,20 +157,23 @@ def read_source(path: Path, wanted: Iterable[str]) -> Source:
     return Source(".".join(parts), files)
 
 
-def cited_files(kb: KnowledgeBase) -> frozenset[str]:
-    """Return the paths of all source files that sites or counters name."""
-    files = {site.file for site in kb.sites.values()}
+def cited_files(kb: KnowledgeBase, codes: Iterable[CodeReference] = ()) -> frozenset[str]:
+    """Return the paths of all source files that sites, counters or the walk-through's references name."""
+    files = {site.file for site in kb.sites.values()} | {code.file for code in codes}
     files |= {move.file for site in kb.sites.values() for move in site.moves}
     files |= {file for counter in kb.counters.values() for part in counter.counted_in for file in part.files}
     return frozenset(files)
 
 
-def verify_source(kb: KnowledgeBase, source: Source) -> Verified:
-    """Check the knowledge base against a parsed kernel source."""
+def verify_source(kb: KnowledgeBase, source: Source, codes: Sequence[CodeReference] = ()) -> Verified:
+    """Check the knowledge base, and references of the walk-through, against a parsed kernel source."""
     series = ".".join(str(number) for number in numbers(source.version)[:2])
     check = _Check(kb, source, series)
     for site in kb.sites.values():
         check.site(site)
+    if check.listed:
+        for fault in walkthrough.check_source(codes, source, series):
+            check.code(fault)
     rows = tuple(check.counter(counter) for counter in kb.counters.values() if counter.counted_in)
     return Verified(
         version=source.version,
@@ -196,6 +186,23 @@ def verify_source(kb: KnowledgeBase, source: Source) -> Verified:
         counters=rows,
         faults=tuple(check.faults),
     )
+
+
+def to_text(result: Verified) -> str:
+    """Return a result as text: what was read, the faults, and counting statements by counter."""
+    rows = [("counter", "claimed", "unclaimed")]
+    rows += [(row.counter, str(row.claimed), str(row.unclaimed)) for row in result.counters]
+    width = max(len(row[0]) for row in rows)
+    lines = [
+        f"Linux {result.version}: read {len(result.files)} files with {result.functions} functions",
+        f"sites: {len(result.sites)} found, {len(result.absent)} rightly not there",
+        *(f"{name.ljust(width)}  {claimed:>7}  {unclaimed:>9}" for name, claimed, unclaimed in rows),
+    ]
+    if not result.listed:
+        lines.append(f"no site lists {result.series}: what this source does not have is no fault")
+    lines += (f"{fault.place}: {fault.subject}: {fault.text} [{fault.code}]" for fault in result.faults)
+    lines.append(f"{len(result.faults)} fault{'' if len(result.faults) == 1 else 's'}")
+    return "\n".join(lines) + "\n"
 
 
 def digest(kb: KnowledgeBase) -> str:
@@ -270,17 +277,6 @@ def stale_results(folder: Path, kb: KnowledgeBase) -> list[str]:
     return faults
 
 
-def load_lines(folder: Path) -> dict[str, dict[str, SiteLines]]:
-    """Return the kept results of a knowledge base folder: by kernel version, the lines of the sites."""
-    found = {}
-    for file in sorted((folder / VERIFIED_FOLDER).glob("*.json")):
-        data = json.loads(file.read_bytes())
-        found[data["version"]] = {
-            site: SiteLines(lines["line"], lines["counts"]) for site, lines in data["sites"].items()
-        }
-    return found
-
-
 class _Check:
     def __init__(self, kb: KnowledgeBase, source: Source, series: str) -> None:
         self._kb = kb
@@ -308,6 +304,17 @@ class _Check:
                 self._move_not_expected(site, move)
         if line is not None:
             self.found[site.id] = SiteLines(line, counts)
+
+    def code(self, fault: SourceFault) -> None:
+        reference = fault.reference
+        version = self._source.version
+        if fault.has_function:
+            code, text = VerifyCode.WRONG_RANGE, f"it is in {version}, the note after it leaves that out"
+        elif fault.has_file:
+            code, text = VerifyCode.FUNCTION_GONE, f"{version} has no such function"
+        else:
+            code, text = VerifyCode.FILE_GONE, f"{version} has no such file"
+        self._fault(code, str(reference.where), f"{reference.file}:{reference.function}()", text)
 
     def counter(self, counter: Counter) -> CounterRow:
         summing = {(part.file, part.function) for part in counter.summed_in}
