@@ -3,45 +3,24 @@
 
 import json
 import subprocess
-import sys
-import sysconfig
 import zipfile
 from pathlib import Path
 
 import pytest
 
+import wheel
+
 pytestmark = pytest.mark.packaging
 
 
-@pytest.fixture(scope="module")
-def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=tree,
-        check=True,
-        capture_output=True,
-    )
-    (built,) = folder.glob("*.whl")
-    return built
+@pytest.fixture(scope="module", name="packed")
+def packed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheel.build(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install the wheel into a fresh virtual environment and return its `vnetkb`.
-
-    Its dependencies are those of this environment, so that nothing is fetched; the editable vnetkb in it
-    stays out, because a path file inside a path file's folder is not read.
-    """
-    venv = tmp_path_factory.mktemp("venv")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
-    python = venv / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
-    asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
-    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return venv / "bin" / "vnetkb"
+def installed(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheel.install(packed, tmp_path_factory.mktemp("venv"))
 
 
 def run(command: Path, *arguments: str, folder: Path) -> str:
@@ -49,21 +28,21 @@ def run(command: Path, *arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_the_wheel_holds_every_file_of_the_data_folders(wheel: Path, tree: Path) -> None:
-    packed = set(zipfile.ZipFile(wheel).namelist())
+def test_the_wheel_holds_every_file_of_the_data_folders(packed: Path, tree: Path) -> None:
+    names = set(zipfile.ZipFile(packed).namelist())
     expected = {
         f"vnetkb/_data/{file.relative_to(tree).as_posix()}"
         for folder in ("kb", "schemas", "collectors")
         for file in (tree / folder).rglob("*")
         if file.is_file()
     }
-    assert expected <= packed
-    assert "vnetkb/_data/kb.json" in packed
-    assert not [name for name in packed if name.startswith(("tests/", "tools/", "kb/"))]
+    assert expected <= names
+    assert "vnetkb/_data/kb.json" in names
+    assert not [name for name in names if name.startswith(("tests/", "tools/", "kb/"))]
 
 
-def test_the_compiled_knowledge_is_that_of_the_tree(wheel: Path, tree: Path) -> None:
-    compiled = json.loads(zipfile.ZipFile(wheel).read("vnetkb/_data/kb.json"))
+def test_the_compiled_knowledge_is_that_of_the_tree(packed: Path, tree: Path) -> None:
+    compiled = json.loads(zipfile.ZipFile(packed).read("vnetkb/_data/kb.json"))
     documents = {file.relative_to(tree / "kb").as_posix() for file in (tree / "kb").rglob("*.yaml")}
     assert set(compiled["documents"]) == documents
 
