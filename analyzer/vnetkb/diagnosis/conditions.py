@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import operator as operator_module
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.kb import model as kb
@@ -32,11 +32,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What conditions are evaluated against: facts, behaviours and, for harm, the finding made so far."""
+    """What conditions are evaluated against: facts, behaviours and, for harm, the finding made so far.
+
+    ``tested`` keeps the outcome of every comparison, because many rules ask the same.
+    """
 
     facts: FactSource
     behaviours: Mapping[str, bool | None]
     finding: Mapping[str, frozenset[str]] | None = None
+    tested: dict[kb.FactTest, Outcome] = field(default_factory=dict)
 
 
 def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
@@ -59,7 +63,7 @@ def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
         case kb.FindingIs(what, values):
             return Outcome(bool((situation.finding or {}).get(what, frozenset()) & values))
         case _:
-            return _test(condition, situation.facts)
+            return _test(condition, situation)
 
 
 def _combine(outcomes: Sequence[Outcome], *, decisive: bool) -> Outcome:
@@ -72,26 +76,39 @@ def _combine(outcomes: Sequence[Outcome], *, decisive: bool) -> Outcome:
     return Outcome(None, facts, tuple(fact for o in outcomes if o.truth is None for fact in o.unknown))
 
 
-def _test(test: kb.FactTest, source: FactSource) -> Outcome:
+def _test(test: kb.FactTest, situation: Situation) -> Outcome:
+    known = situation.tested.get(test)
+    if known is None:
+        known = situation.tested[test] = _compute(test, situation.facts)
+    return known
+
+
+def _compute(test: kb.FactTest, source: FactSource) -> Outcome:
     fact = source.fact(test.fact)
-    other = source.fact(test.operand.fact) if isinstance(test.operand, kb.FactOperand) else None
-    facts = (fact,) if other is None else (fact, other)
+    facts: tuple[Fact, ...] = (fact,)
     values = _extent(fact, test.over)
-    operands = _extent(other, test.over) if other is not None else None
-    if operands is not None and isinstance(test.operand, kb.FactOperand):
-        operands = [_scaled(value, test.operand.times) for value in operands]
-        truths = [_compare(test.operator, a, b) for a, b in zip(values, operands, strict=False)]
-    else:
-        truths = [_compare(test.operator, value, test.operand) for value in values]  # type: ignore[arg-type]
-    weights: Sequence[int | None] = [1] * len(truths)
+    operands: Sequence[Value | tuple[Value, ...] | None] = _repeated(test, len(values))
+    if isinstance(test.operand, kb.FactOperand):
+        other = source.fact(test.operand.fact)
+        facts = (fact, other)
+        times = test.operand.times
+        operands = [_scaled(value, times) for value in _extent(other, test.over)]
+    indexes: Sequence[int] = range(min(len(values), len(operands)))
+    weights: Sequence[int | None] = ()
     if test.over is kb.Over.DROP_SAMPLES:
         drops = source.drops
-        chosen = [index for index in range(min(len(truths), len(drops))) if drops[index]]
-        truths, weights = [truths[i] for i in chosen], [drops[i] for i in chosen]
-    truth = _held(truths, weights, test.hold)
-    mixed = True in truths and False in truths and test.hold is kb.Hold.ALL
+        indexes = [index for index in indexes if index < len(drops) and drops[index]]
+        weights = [drops[index] for index in indexes]
+    truths = [_compare(test.operator, values[index], operands[index]) for index in indexes]
+    truth = _held(truths, weights or [1] * len(truths), test.hold)
+    mixed = truth is None and test.hold is kb.Hold.ALL and True in truths and False in truths
     unknown = tuple(f for f in facts if truth is None and not mixed and _is_unknown(f, test.over))
     return Outcome(truth, facts, unknown)
+
+
+def _repeated(test: kb.FactTest, times: int) -> Sequence[Value | tuple[Value, ...] | None]:
+    """Return a literal operand once for each value that it is compared with."""
+    return () if isinstance(test.operand, kb.FactOperand) else [test.operand] * times
 
 
 def _is_unknown(fact: Fact, over: kb.Over | None) -> bool:
@@ -99,10 +116,10 @@ def _is_unknown(fact: Fact, over: kb.Over | None) -> bool:
     return not values or None in values
 
 
-def _extent(fact: Fact, over: kb.Over | None) -> list[Value | None]:
+def _extent(fact: Fact, over: kb.Over | None) -> tuple[Value | None, ...]:
     if over is None:
-        return [fact.value]
-    return list(fact.ends if over is kb.Over.BOTH_ENDS else fact.samples)
+        return (fact.value,)
+    return fact.ends if over is kb.Over.BOTH_ENDS else fact.samples
 
 
 def _scaled(value: Value | None, times: float) -> Value | None:

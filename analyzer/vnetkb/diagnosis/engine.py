@@ -173,22 +173,21 @@ def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
 
 def _next_steps(findings: Sequence[Finding], kb: KnowledgeBase) -> tuple[NextStep, ...]:
     """What to collect: one line that takes every capture that could still decide a finding."""
-    wanted: dict[str, list[Finding]] = defaultdict(list)
+    wanted: dict[str, dict[str, Finding]] = defaultdict(dict)
     for finding in findings:
         if finding.verdict == "confirmed" or finding.symptom.state == "past":
             continue
         for candidate in finding.candidates:
             for capture in candidate.missing:
-                if finding not in wanted[capture]:
-                    wanted[capture].append(finding)
+                wanted[capture][finding.id] = finding
     steps: dict[str, NextStep] = {}
     for capture, found in wanted.items():
         known = kb.captures.get(capture)
         ask = (known.ask if known else None) or ""
-        names = sorted({finding.subject.name for finding in found})
+        names = sorted({finding.subject.name for finding in found.values()})
         devices = "".join(f" --device {name}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
         command = " ".join(f"sh vnetkb-collect{devices} {ask}".split())
-        ids = tuple(finding.id for finding in found)
+        ids = tuple(found)
         before = steps.get(command)
         if before:
             ids = tuple(dict.fromkeys((*before.would_decide, *ids)))

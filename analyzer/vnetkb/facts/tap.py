@@ -61,6 +61,7 @@ class TapFacts:
         self.timeline = timeline
         self.u32 = u32
         self._facts: dict[str, Fact] = {}
+        self._moved: dict[str, tuple[int | None, ...]] = {}
 
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
@@ -132,7 +133,10 @@ class TapFacts:
 
     def moved(self, column: str) -> tuple[int | None, ...]:
         """How far a column of ``/proc/net/dev`` moved in each interval of the series."""
-        return self.timeline.moved(self.name, column, u32=self.u32) if self.timeline else ()
+        if column not in self._moved:
+            moved = self.timeline.moved(self.name, column, u32=self.u32) if self.timeline else ()
+            self._moved[column] = moved
+        return self._moved[column]
 
     @cached_property
     def peak_offered(self) -> float | None:

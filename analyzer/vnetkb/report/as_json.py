@@ -21,7 +21,7 @@ def render_json(diagnosis: Diagnosis) -> str:
 
     Bytes of the bundle that were not UTF-8 are written as text, ``\xff``: a lone surrogate is no valid JSON.
     """
-    text = json.dumps(document(diagnosis), indent=2, ensure_ascii=False)
+    text = json.dumps(document(diagnosis), ensure_ascii=False)
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace_bytes")
     return f"{valid}\n"
 
