@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who reads a tap's ring, and how its threads spent the time with drops."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated import Device, Host, schedstat_series, status
 
+from simulated import Device, Host, schedstat_series, status
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import Observation, build
 from vnetkb.kb.load import load_kb
@@ -208,3 +209,32 @@ def test_throttling_is_found_in_the_groups_above_a_thread(tmp_path: Path) -> Non
     }
     fact = observe(tmp_path, captures | NO_VHOST).facts.fact("reader.throttled_ms")
     assert fact.value == 2500.0
+
+
+def table(*rows: tuple[str, str, str, list[str]]) -> str:
+    """Rows of an OVSDB table: UUID, name, and a column that is a set of UUIDs."""
+    data = [
+        [
+            ["uuid", uuid],
+            name,
+            ["set", [["uuid", one] for one in members]] if len(members) != 1 else ["uuid", members[0]],
+        ]
+        for uuid, name, _, members in rows
+    ]
+    return json.dumps({"headings": ["_uuid", "name", rows[0][2]], "data": data})
+
+
+def test_the_bridge_is_found_through_the_three_tables_of_open_vswitch(tmp_path: Path) -> None:
+    captures = {
+        "host/0/ovs-interface": table(("i3", "vnet3", "x", []), ("i9", "eth0", "x", [])),
+        "host/0/ovs-port": table(
+            ("p3", "vnet3", "interfaces", ["i3"]), ("p9", "bond0", "interfaces", ["i9", "i8"])
+        ),
+        "host/0/ovs-bridge": table(("b1", "br-int", "ports", ["p3", "p9"])),
+    }
+    assert observe(tmp_path, captures).subject.port_of == "br-int"
+
+
+def test_the_bridge_of_the_kernel_is_the_master(tmp_path: Path) -> None:
+    link = "lrwxrwxrwx 1 root root 0 Nov 22 13:45 vnet3/master -> ../../br0\n"
+    assert observe(tmp_path, {"host/0/sysfs-net-links": link}).subject.port_of == "br0"

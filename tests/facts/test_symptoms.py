@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated import Device, Host
 
+from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import Observation, Observations, build
 from vnetkb.facts.deltas import U32, difference, total

@@ -4,8 +4,8 @@
 from pathlib import Path
 
 import pytest
-from simulated import Device, Host
 
+from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import FactSource, build
 from vnetkb.kb.load import load_kb

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from simulated import Device, Host
 
+from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, diagnose
 from vnetkb.facts import build
@@ -54,7 +54,13 @@ def test_one_snapshot_keeps_to_the_schema_and_has_no_delta(tmp_path: Path) -> No
 def test_a_finding_names_cause_site_evidence_and_where_it_was_read(tmp_path: Path) -> None:
     (finding,) = json.loads(render_json(diagnosis(tmp_path, RISING)))["findings"]
     assert finding["id"] == "f1"
-    assert finding["subject"] == {"kind": "tap", "name": "vnet3", "vm": None, "guest_nic": None}
+    assert finding["subject"] == {
+        "kind": "tap",
+        "name": "vnet3",
+        "vm": None,
+        "guest_nic": None,
+        "port_of": None,
+    }
     assert (finding["cause"], finding["site"]) == ("tap-ring-size-zero", "tun.tun_net_xmit.ring_full")
     (candidate,) = [c for c in finding["candidates"] if c["rule"] == finding["cause"]]
     assert candidate["status"] == "confirmed"

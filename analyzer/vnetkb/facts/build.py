@@ -143,7 +143,10 @@ def _observe(tap: TapFacts) -> Observation | None:
         if lost and seconds > 0
     ]
     peak = max(rates, default=(delta or 0) / span if span else 0.0)
-    subject = Subject("tap", tap.name, tap.topology.vm(tap.name), tap.topology.guest_mac(tap.name))
+    topology = tap.topology
+    subject = Subject(
+        "tap", tap.name, topology.vm(tap.name), topology.guest_mac(tap.name), topology.port_of(tap.name)
+    )
     return Observation(
         subject,
         Symptom(COUNTER, state, delta, last, ratio if state == "rising" else None, span),
@@ -167,7 +170,7 @@ def _words(tap: TapFacts, subject: Subject) -> Mapping[str, str]:
         "process": f"{tap.topology.process_name(pid)} {pid}" if pid is not None else "no process",
         "threads": ", ".join(str(tid) for tid in reader.threads) or "unknown",
         "txqueuelen": str(length) if length is not None else "unknown",
-        "master": tap.topology.master(tap.name) or "no bridge",
+        "master": subject.port_of or "its bridge",
     }
 
 

@@ -53,12 +53,16 @@ class FactSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a finding is about. ``guest_nic`` is the guest's MAC address where a join gave it."""
+    """What a finding is about.
+
+    ``guest_nic`` is the guest's MAC address, ``port_of`` the bridge, both where a join gave them.
+    """
 
     kind: str
     name: str
     vm: str | None = None
     guest_nic: str | None = None
+    port_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

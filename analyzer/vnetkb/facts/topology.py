@@ -258,3 +258,31 @@ class Topology:
             if link is not None and link.master:
                 return str(link.master)
         return None
+
+    @cached_property
+    def _ovs_bridges(self) -> dict[str, str]:
+        """Interface name to its Open vSwitch bridge, from the tables Interface, Port and Bridge."""
+        interfaces: dict[str, str] = {}
+        for n in self.tables.snapshots:
+            for row in self.tables.get("ovs-interface", n) or ():
+                interfaces[str(row.get("_uuid"))] = str(row.get("name"))
+        bridge_of_port = {
+            port: str(bridge.get("name"))
+            for bridge in self.tables.once("ovs-bridge") or ()
+            for port in _several(bridge.get("ports"))
+        }
+        return {
+            interfaces[interface]: bridge_of_port[str(port.get("_uuid"))]
+            for port in self.tables.once("ovs-port") or ()
+            for interface in _several(port.get("interfaces"))
+            if interface in interfaces and str(port.get("_uuid")) in bridge_of_port
+        }
+
+    def port_of(self, tap: str) -> str | None:
+        """Bridge (Linux or Open vSwitch) that the tap is a port of; None when none or not known."""
+        return self._ovs_bridges.get(tap) or self.master(tap)
+
+
+def _several(value: object) -> list[str]:
+    """Members of an OVSDB set, which stands for a single member without its set."""
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

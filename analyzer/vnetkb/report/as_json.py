@@ -86,6 +86,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "name": finding.subject.name,
             "vm": finding.subject.vm,
             "guest_nic": finding.subject.guest_nic,
+            "port_of": finding.subject.port_of,
         },
         "symptom": {
             "counter": symptom.counter,

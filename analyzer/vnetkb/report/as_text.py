@@ -63,6 +63,8 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
     label = "PAST" if symptom.state == "past" else str(finding.harm).upper()
     name = f"{subject.name} → {target}" if target else subject.name
+    if subject.port_of:
+        name += f" (port of {subject.port_of})"
     yield _one_line(f"{label:8}  {name}   {_symptom(finding)}")
     yield _wrapped("why", _why(finding))
     if finding.cause:
