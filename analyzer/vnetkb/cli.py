@@ -360,10 +360,8 @@ def explain(
     from vnetkb.kb.explain import Explanation, near_to_text, to_text
     from vnetkb.kb.explain import explain as look_up
     from vnetkb.kb.load import load_kb
-    from vnetkb.kb.verify import load_lines
-    from vnetkb.paths import kb_dir
 
-    found = look_up(load_kb(kb or ()), name, kernel, load_lines(kb_dir()))
+    found = look_up(load_kb(kb or ()), name, kernel)
     if isinstance(found, Explanation):
         _emit(printable(to_text(found)))
         return
@@ -428,6 +426,9 @@ def kb_verify(
         ),
     ],
     kb: OverlayOption = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="In a source tree: keep the found lines in kb/verified/.")
+    ] = False,
 ) -> None:
     """Look for every cited site in a kernel's source, and for counting code that no site claims.
 
@@ -435,17 +436,22 @@ def kb_verify(
     Example:
         vnetkb kb verify --source /usr/src/linux-source-6.1.tar.xz
     """
-    from vnetkb.kb.load import load_kb
-    from vnetkb.kb.verify import verify
+    from time import monotonic
 
-    outcome = verify(load_kb(kb or ()), source)
-    for fault in outcome.faults:
-        _emit(printable(f"{fault.place}: {fault.subject}: {fault.text} [{fault.code}]\n"))
-    faults = _count(len(outcome.faults), "fault")
-    found, absent = _count(len(outcome.sites), "site"), len(outcome.absent)
-    _emit(f"Linux {outcome.version}: {found} found, {absent} rightly not there, {faults}\n")
-    if not outcome.listed:
-        _emit(f"no site lists {outcome.series}: what the source does not have is no fault here\n")
+    from vnetkb.kb import verify
+    from vnetkb.kb.load import load_kb
+    from vnetkb.kb.walkthrough import references
+    from vnetkb.paths import is_packaged, kb_dir
+
+    if write and is_packaged():
+        raise UsageProblem("kb verify --write is for a source tree: an installed vnetkb is not changed")
+    started = monotonic()
+    knowledge = load_kb(kb or ())
+    outcome = verify.verify(knowledge, source, references(kb_dir()))
+    _emit(printable(verify.to_text(outcome)))
+    _emit(f"{monotonic() - started:.1f} s\n")
+    if write and not outcome.faults:
+        _emit(f"wrote {verify.write_result(kb_dir(), knowledge, outcome)}\n")
     raise typer.Exit(EXIT_FINDINGS if outcome.faults else EXIT_DONE)
 
 
