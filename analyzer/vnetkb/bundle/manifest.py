@@ -109,6 +109,7 @@ class Capture:
         sha256: Sum of the member, 64 hex digits.
         truncated: The text was cut at a size or time limit.
         absent: Why it is not there; None when it is.
+        remark: What a reader should know of it, such as what was cut out; may be empty.
     """
 
     id: str
@@ -123,6 +124,7 @@ class Capture:
     sha256: str | None
     truncated: bool
     absent: Absent | None
+    remark: str = ""
 
     @property
     def place(self) -> str:
@@ -150,7 +152,9 @@ class Manifest:
         end: When it ended.
         options: Options of the collector.
         wait_for_drop: What ``--wait-for-drop`` saw; None when it was not asked for.
+        trace: Clock, times and lost events of the recording; None when there is none.
         series: Interval and number of samples; None when there is no series.
+        notes: What the collector has to say to a reader of the bundle.
         snapshots: In the order of their numbers.
         captures: Everything that was taken or missed.
     """
@@ -170,7 +174,9 @@ class Manifest:
     end: Moment
     options: Mapping[str, Any]
     wait_for_drop: Mapping[str, Any] | None
+    trace: Mapping[str, Any] | None
     series: Mapping[str, Any] | None
+    notes: tuple[str, ...]
     snapshots: tuple[Snapshot, ...]
     captures: tuple[Capture, ...]
 
@@ -233,7 +239,9 @@ def parse_manifest(data: bytes) -> Manifest:
         end=_moment(document, "end"),
         options=_child(document, "options", ""),
         wait_for_drop=_optional(document, "wait_for_drop", "", _child),
+        trace=_optional(document, "trace", "", _child),
         series=_optional(document, "series", "", _child),
+        notes=_texts(document, "notes", "") if "notes" in document else (),
         snapshots=tuple(
             _snapshot(item, f"snapshots[{index}]")
             for index, item in enumerate(_array(document, "snapshots", ""))
@@ -243,6 +251,8 @@ def parse_manifest(data: bytes) -> Manifest:
             for index, item in enumerate(_array(document, "captures", ""))
         ),
     )
+    for part in _PARTS:
+        _check_part(getattr(manifest, part), part)
     _check_unique(manifest)
     return manifest
 
@@ -260,6 +270,13 @@ def _check_version(version: str) -> None:
 def is_newer_minor(version: str) -> bool:
     """Tell whether a bundle of the known major schema may hold keys that this vnetkb does not know."""
     return int(version.partition(".")[2]) > SCHEMA_MINOR
+
+
+def _check_part(row: Mapping[str, Any] | None, where: str) -> None:
+    """Check the properties that are used of a part which is kept as it is; each may be missing."""
+    for key, read in _PARTS[where].items():
+        if row is not None and key in row:
+            read(dict(row), key, where)
 
 
 def _check_unique(manifest: Manifest) -> None:
@@ -299,10 +316,9 @@ def _capture(item: object, where: str) -> Capture:
     row = _object(item, where)
     capture_id = _text(row, "id", where)
     if _CAPTURE_ID.fullmatch(capture_id) is None:
-        raise ManifestFault(f"{where}.id", _shown(capture_id), "1 to 64 small letters, digits and hyphens")
-    argv = _array(row, "argv", where)
-    if not all(isinstance(word, str) for word in argv):
-        raise ManifestFault(f"{where}.argv", "a word that is no text", "an array of texts")
+        raise ManifestFault(
+            _join(where, "id"), _shown(capture_id), "1 to 64 small letters, digits and hyphens"
+        )
     absent = _optional(row, "absent", where, _absent)
     path = _optional(row, "path", where, _name)
     if (path is None) == (absent is None):
@@ -314,7 +330,7 @@ def _capture(item: object, where: str) -> Capture:
         scope=_name(row, "scope", where),
         snapshot=_optional(row, "snapshot", where, _count),
         path=path,
-        argv=tuple(argv),
+        argv=_texts(row, "argv", where),
         exit_status=_optional(row, "exit_status", where, _count),
         start_monotonic_s=_optional(row, "start_monotonic_s", where, _seconds),
         duration_s=_optional(row, "duration_s", where, _seconds),
@@ -322,6 +338,7 @@ def _capture(item: object, where: str) -> Capture:
         sha256=_optional(row, "sha256", where, _sum),
         truncated=_boolean(row, "truncated", where),
         absent=absent,
+        remark=_text(row, "remark", where) if "remark" in row else "",
     )
 
 
@@ -369,6 +386,14 @@ def _text(row: dict[str, Any], key: str, where: str) -> str:
     if not isinstance(value, str):
         raise ManifestFault(_join(where, key), _kind(value), "a text")
     return value
+
+
+def _texts(row: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
+    values = _array(row, key, where)
+    for index, value in enumerate(values):
+        if not isinstance(value, str):
+            raise ManifestFault(f"{_join(where, key)}[{index}]", _kind(value), "a text")
+    return tuple(values)
 
 
 def _name(row: dict[str, Any], key: str, where: str) -> str:
@@ -449,3 +474,24 @@ def _kind(value: object) -> str:
 
 def _shown(text: str) -> str:
     return ascii(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else "")
+
+
+_PARTS: dict[str, dict[str, Callable[[dict[str, Any], str, str], object]]] = {
+    "options": {
+        "interval_s": _seconds,
+        "snapshots": _count,
+        "every_s": _seconds,
+        "wait_for_drop_s": _seconds,
+        "trace_s": _seconds,
+        "devices": _texts,
+    },
+    "wait_for_drop": {"max_s": _seconds, "waited_s": _seconds, "dropped": _boolean, "devices": _texts},
+    "trace": {
+        "clock": _text,
+        "events": _text,
+        "start_monotonic_s": _seconds,
+        "stop_monotonic_s": _seconds,
+        "lost_events": _count,
+    },
+    "series": {"every_s": _seconds, "samples": _count},
+}

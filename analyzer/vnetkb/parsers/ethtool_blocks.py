@@ -21,8 +21,7 @@ def parse(data: bytes) -> dict[str, bytes]:
     if data.strip() and (not marks or marks[0].start() != 0):
         raise ParseError(data, "'@ DEVICE'", 1)
     blocks: dict[str, bytes] = {}
-    ends = [mark.start() for mark in marks[1:]]
-    ends.append(len(data))
+    ends = [*(mark.start() for mark in marks), len(data)][1:]
     for mark, end in zip(marks, ends, strict=True):
         subject = decode(mark[1])
         if subject in blocks:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
 
-_MARK = re.compile(rb"^@ ([0-9]{1,12}) ([0-9]{1,15}(?:\.[0-9]{1,9})?)\n", re.MULTILINE)
+_MARK = re.compile(rb"@ ([0-9]{1,12}) ([0-9]{1,15}(?:\.[0-9]{1,9})?)\n")
+_NEXT = b"\n@ "
+_EXPECTED = "'@ <sample number> <monotonic seconds>'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,20 @@ def split(data: bytes) -> list[Sample]:
     Raises:
         ParseError: The text does not begin with a sample line, or numbers or times go back.
     """
-    marks = list(_MARK.finditer(data))
-    if not marks:
-        if data:
-            raise ParseError(data, "'@ <sample number> <monotonic seconds>'", 1)
+    if not data:
         return []
-    if marks[0].start() != 0:
-        raise ParseError(data, "'@ <sample number> <monotonic seconds>'", 1)
+    starts = [0] if data.startswith(b"@ ") else []
+    found = data.find(_NEXT)
+    while found >= 0:
+        starts.append(found + 1)
+        found = data.find(_NEXT, found + 1)
+    if not starts or starts[0] != 0:
+        raise ParseError(data, _EXPECTED, 1)
     samples: list[Sample] = []
-    ends = [mark.start() for mark in marks[1:]]
-    ends.append(len(data))
-    for mark, end in zip(marks, ends, strict=True):
+    for start, end in zip(starts, [*starts[1:], len(data)], strict=True):
+        mark = _MARK.match(data, start)
+        if mark is None:
+            raise ParseError(data[start : start + 100], _EXPECTED)
         sample = Sample(int(mark[1]), float(mark[2]), data[mark.end() : end])
         if samples and (sample.n <= samples[-1].n or sample.monotonic_s < samples[-1].monotonic_s):
             raise ParseError(mark[0], f"a sample after number {samples[-1].n} at {samples[-1].monotonic_s} s")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Classes of qdiscs: one `tc -batch` that prints each device's qdiscs and then its classes as text.
+"""`tc -s -d class show` of several devices as text, each after a line ``@ DEVICE root``.
 
-The line of a class (tc/tc_class.c, `print_class`) does not name its device; the qdisc line before it does.
+The line of a class (tc/tc_class.c, `print_class`) does not name its device.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.tc_text import after, figures, records
+from vnetkb.parsers.tc_text import MARK, after, figures, records
 
 _AT_LEAST = 3
 
@@ -19,7 +19,7 @@ class TcClass:
     """One class.
 
     Attributes:
-        dev: Device, from the qdisc line before it; None where there was none.
+        dev: Device name.
         kind: ``htb``, ``hfsc``, ``mq`` and so on.
         classid: Its handle, as in ``1:10``.
         parent: Handle of the class above; None for a root class.
@@ -27,7 +27,7 @@ class TcClass:
         options_text: Rates and the like as printed.
     """
 
-    dev: str | None
+    dev: str
     kind: str
     classid: str
     parent: str | None
@@ -46,17 +46,17 @@ def parse(data: bytes) -> list[TcClass]:
     """Return the classes in the order of the text.
 
     Raises:
-        ParseError: A line belongs to neither a qdisc nor a class.
+        ParseError: The text does not begin with ``@ DEVICE root``, or a line is not one of a class.
     """
     rows: list[TcClass] = []
     device: str | None = None
-    for record in records(data, ("qdisc", "class")):
+    for record in records(data, (MARK, "class")):
         words = record.words
-        if words[0] == "qdisc":
-            device = after(words, "dev")
+        if len(words) < _AT_LEAST or (words[0] != MARK and device is None):
+            raise ParseError(" ".join(words), "'@ DEVICE root', then 'class KIND HANDLE …'", record.line)
+        if words[0] == MARK or device is None:
+            device = words[1]
             continue
-        if len(words) < _AT_LEAST:
-            raise ParseError(" ".join(words), "class KIND HANDLE …", record.line)
         rows.append(
             TcClass(
                 device,

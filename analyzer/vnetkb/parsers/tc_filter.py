@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Filters: one `tc -batch` that prints each device's qdiscs and then its filters as text.
+"""`tc -s -d filter show` of several devices as text, each after a line ``@ DEVICE SIDE``.
 
-The line of a filter (tc/tc_filter.c, `print_filter`) does not name its device; the qdisc line before it does.
-Actions (tc/m_action.c, `tc_print_action`) follow below the filter, each with figures of its own.
+Sides are root, ingress (what the device receives) and egress (what it transmits). The line of a filter
+(tc/tc_filter.c, `print_filter`) names neither its device nor the parent that was asked for. Actions
+(tc/m_action.c, `tc_print_action`) follow below a filter, each with figures of its own.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vnetkb.parsers.tc_text import Record, after, figures, records
+from vnetkb.parsers.errors import ParseError
+from vnetkb.parsers.tc_text import MARK, Record, after, figures, records
 
 _ACTION = re.compile(r"\s*action order ([0-9]{1,10}):\s*(\S+)(.*)")
-_CLSACT = "ffff:fff1"
-# tc does not print the parent it was asked for: the batch prints the qdisc again before each other side
-_SIDES = {2: "ingress", 3: "egress"}
+_AT_LEAST = 3
 _POLICE = re.compile(r"\s*police (.*)")
 
 
@@ -45,9 +45,9 @@ class TcFilter:
     """One filter.
 
     Attributes:
-        dev: Device, from the qdisc line before it; None where there was none.
-        parent: Handle of the qdisc or class it sits on (``ffff:`` or ``ingress`` for ingress); None where not
-            said.
+        dev: Device name.
+        side: ``root``, ``ingress`` or ``egress``.
+        parent: Handle of the qdisc or class it sits on; None where it is the one that was asked for.
         protocol: ``all``, ``ip`` and so on.
         pref: Its order among the filters.
         kind: ``u32``, ``matchall``, ``basic``, ``bpf``, ``flower`` and so on.
@@ -55,7 +55,8 @@ class TcFilter:
         actions: In their order.
     """
 
-    dev: str | None
+    dev: str
+    side: str
     parent: str | None
     protocol: str | None
     pref: str | None
@@ -68,29 +69,28 @@ def parse(data: bytes) -> list[TcFilter]:
     """Return the filters in the order of the text.
 
     Raises:
-        ParseError: A line belongs to neither a qdisc nor a filter.
+        ParseError: The text does not begin with ``@ DEVICE SIDE``, or a line belongs to no filter.
     """
     rows: list[TcFilter] = []
-    device: str | None = None
-    clsact_lines = 0
-    for record in records(data, ("qdisc", "filter")):
-        if record.words[0] == "filter":
-            rows.append(_filter(device, record, _SIDES.get(clsact_lines)))
-            continue
-        dev = after(record.words, "dev")
-        if dev != device:
-            device, clsact_lines = dev, 0
-        clsact_lines += after(record.words, "parent") == _CLSACT
+    place: tuple[str, str] | None = None
+    for record in records(data, (MARK, "filter")):
+        words = record.words
+        if words[0] == MARK and len(words) == _AT_LEAST:
+            place = words[1], words[2]
+        elif words[0] == MARK or place is None:
+            raise ParseError(" ".join(words), "'@ DEVICE SIDE', then filters", record.line)
+        else:
+            rows.append(_filter(*place, record))
     return rows
 
 
-def _filter(device: str | None, record: Record, side: str | None) -> TcFilter:
+def _filter(device: str, side: str, record: Record) -> TcFilter:
     words = record.words
-    named = next((word for word in ("ingress", "egress", "root") if word in words), side)
     pref_at = words.index("pref") + 2 if "pref" in words else len(words)
     return TcFilter(
         dev=device,
-        parent=after(words, "parent") or named,
+        side=side,
+        parent=after(words, "parent"),
         protocol=after(words, "protocol"),
         pref=after(words, "pref"),
         kind=words[pref_at] if pref_at < len(words) else None,

@@ -18,6 +18,10 @@ _BACKLOG = re.compile(
 _SCALE = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
+# the collector's line before the records of a device
+MARK = "@"
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record.
