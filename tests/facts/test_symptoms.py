@@ -77,10 +77,11 @@ def test_a_device_made_anew_is_unknown_even_where_counters_wrap(tmp_path: Path) 
 
 
 def test_drops_while_the_collector_waited_for_one_are_counted(tmp_path: Path) -> None:
-    device = Device("vnet3", (105, 105), (50, 90), series=[(40, 100), (50, 105), (60, 105)])
+    device = Device("vnet3", (105, 105), (50, 90), series=[(40, 100), (50, 105), (90, 105)])
     host = Host([device], wait_for_drop={"max_s": 60, "waited_s": 1.0, "dropped": True}, samples_before=1)
     symptom = only(host, tmp_path).symptom
-    assert (symptom.state, symptom.delta) == ("rising", 5)
+    assert (symptom.state, symptom.delta, symptom.seconds) == ("rising", 5, 11.0)
+    assert symptom.ratio == pytest.approx(5 / 55)
 
 
 def test_devices_that_are_no_taps_are_left_out(tmp_path: Path) -> None:

@@ -113,13 +113,13 @@ def _may_have_moved(tap: TapFacts) -> bool:
     return bool(values) and tap.delta("tx_dropped") != 0
 
 
-def _before_first(tap: TapFacts) -> int:
-    """Drops between the first sample of a series that began before the first snapshot and that snapshot."""
-    first = tap.statistic("tx_dropped")[:1]
-    earlier = tap.timeline.value(tap.name, "tx_dropped", 0) if tap.timeline else None
-    if tap.tables.bundle.manifest.wait_for_drop is None or not first or first[0] is None or earlier is None:
-        return 0
-    return max(0, first[0] - earlier)
+def _seconds(tap: TapFacts) -> float | None:
+    """Return the time that differences cover: the snapshots, and the wait for a drop if there was one."""
+    manifest = tap.tables.bundle.manifest
+    start = tap.timeline.start_of(0) if tap.timeline and manifest.wait_for_drop is not None else None
+    if start is None or len(manifest.snapshots) <= 1:
+        return _span(tap.tables.bundle)
+    return round(manifest.snapshots[-1].monotonic_s - min(start, manifest.snapshots[0].monotonic_s), 2)
 
 
 def _observe(tap: TapFacts) -> Observation | None:
@@ -130,13 +130,11 @@ def _observe(tap: TapFacts) -> Observation | None:
     one_snapshot = len([value for value in values if value is not None]) < 2  # noqa: PLR2004
     delta = None if one_snapshot else tap.delta("tx_dropped")
     delivered = tap.delta("tx_packets")
-    if delta is not None:
-        delta += _before_first(tap)
     state: State = "unknown" if delta is None else "rising" if delta else "past"
     ratio = (
         None if delta is None or delivered is None or delta + delivered == 0 else delta / (delta + delivered)
     )
-    span = _span(tap.tables.bundle)
+    span = _seconds(tap)
     rates = [
         lost / seconds
         for lost, seconds in zip(tap.drops, tap.timeline.seconds if tap.timeline else (), strict=False)
@@ -152,7 +150,7 @@ def _observe(tap: TapFacts) -> Observation | None:
         Symptom(COUNTER, state, delta, last, ratio if state == "rising" else None, span),
         tap,
         one_snapshot,
-        witnesses.tx_dropped(tap, tap.delta("tx_dropped"), peak),
+        witnesses.tx_dropped(tap, tap.between_snapshots("tx_dropped"), peak),
         _words(tap, subject),
     )
 

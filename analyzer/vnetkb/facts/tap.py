@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vnetkb.facts.topology import Topology
 
 
+U32_COUNTERS = ("tx_dropped", "rx_dropped", "rx_frame_errors")
+
 PROVIDERS: dict[str, Callable[[TapFacts], Fact]] = {}
 
 
@@ -119,22 +121,35 @@ class TapFacts:
             ]
         return None if not indexes or None in indexes else len(set(indexes)) == 1
 
-    def delta(self, key: str) -> int | None:
-        """How far a counter moved from the first to the last snapshot.
-
-        Steps are summed, so that wraps count once.
-        """
+    def between_snapshots(self, key: str) -> int | None:
+        """How far a counter moved from the first snapshot to the last; in steps, so that wraps count."""
         values = self.statistic(key)
-        steps = [
-            difference(a, b, same_device=self.same_device, u32=self.u32)
-            for a, b in itertools.pairwise(values)
-        ]
-        return total(steps)
+        u32 = self._is_u32(key)
+        return total(
+            [difference(a, b, same_device=self.same_device, u32=u32) for a, b in itertools.pairwise(values)]
+        )
+
+    def delta(self, key: str) -> int | None:
+        """How far a counter moved over the whole bundle.
+
+        A collector that waited for a drop has samples from before the first snapshot: they count too.
+        """
+        moved = self.between_snapshots(key)
+        waited = self.tables.bundle.manifest.wait_for_drop is not None and self.timeline is not None
+        if moved is None or not waited or self.timeline is None:
+            return moved
+        first, earlier = self.statistic(key)[0], self.timeline.value(self.name, key, 0)
+        before = difference(earlier, first, same_device=True, u32=self._is_u32(key))
+        return moved + max(0, before) if before is not None else moved
+
+    def _is_u32(self, key: str) -> bool | None:
+        """Whether the kernel keeps this counter in 32 bits: only the drops are (struct tun_pcpu_stats)."""
+        return self.u32 if key in U32_COUNTERS else False
 
     def moved(self, column: str) -> tuple[int | None, ...]:
         """How far a column of ``/proc/net/dev`` moved in each interval of the series."""
         if column not in self._moved:
-            moved = self.timeline.moved(self.name, column, u32=self.u32) if self.timeline else ()
+            moved = self.timeline.moved(self.name, column, u32=self._is_u32(column)) if self.timeline else ()
             self._moved[column] = moved
         return self._moved[column]
 
