@@ -216,16 +216,29 @@ def validate(bundle: BundleArgument) -> None:
     from vnetkb.kb.load import load_kb
 
     knowledge = load_kb()
-    complete = [each.id for each in knowledge.captures.values() if each.collector == "host" and not each.ask]
-    outcome = examine(bundle, complete)
+    outcome = examine(bundle, _complete(knowledge))
     for fault in outcome.faults:
         place = f"{fault.member}: " if fault.member else ""
         _emit(printable(f"{fault.level:8} {place}found {fault.found}, expected {fault.expected}\n"))
+    places: dict[tuple[str, str], list[str]] = {}
     for absent in outcome.absent:
-        _emit(printable(f"missing  {absent.member}: {absent.reason}{_cost(absent.id, knowledge)}\n"))
-    faults, missing = _count(len(outcome.faults), "fault"), _count(len(outcome.absent), "missing capture")
+        places.setdefault((absent.id, absent.reason), []).append(absent.member.rpartition("/")[0])
+    for (capture, reason), where in places.items():
+        cost = _cost(capture, knowledge)
+        _emit(printable(f"missing  {', '.join(where)} {capture}: {reason}{cost}\n"))
+    faults, missing = _count(len(outcome.faults), "fault"), _count(len(places), "missing capture")
     _emit(printable(f"{outcome.name}: {faults}, {missing}\nsha256 {outcome.sha256}\n"))
     raise typer.Exit(EXIT_FINDINGS if outcome.faults else EXIT_DONE)
+
+
+def _complete(knowledge: "KnowledgeBase") -> list[str]:
+    """Return what a whole bundle of a host names, be it there or not."""
+    return [
+        capture.id
+        for capture in knowledge.captures.values()
+        # What old tools print instead, ip-link-text for ip-link, is named only where it was taken.
+        if capture.collector == "host" and not capture.ask and not capture.id.endswith("-text")
+    ]
 
 
 def _cost(capture: str, knowledge: "KnowledgeBase") -> str:

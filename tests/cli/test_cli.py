@@ -166,6 +166,60 @@ def test_collect_runs_the_script_with_its_arguments_and_status(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_explain_finds_a_counter_by_its_id_and_by_a_tools_name_for_it() -> None:
+    by_id = vnetkb("explain", "tap.tx_dropped", "--kernel", "5.10")
+    by_tool = vnetkb("explain", "ip -s link TX dropped")
+    assert (by_id.returncode, by_tool.returncode) == (0, 0)
+    assert by_id.stdout.startswith("tap.tx_dropped ")
+    assert by_tool.stdout.startswith("tap.tx_dropped ")
+    assert "tun.tun_net_xmit.ring_full" in by_id.stdout
+
+
+@pytest.mark.parametrize("name", ["tx", "no such thing at all"])
+def test_explain_of_what_is_no_one_thing_is_usage(name: str) -> None:
+    done = vnetkb("explain", name)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert name in done.stderr
+
+
+def test_our_own_knowledge_has_no_faults() -> None:
+    assert vnetkb("kb", "lint").returncode == 0
+    done = vnetkb("kb", "test")
+    assert done.returncode == 0
+    assert re.fullmatch(r"[1-9]\d+ passed, 0 failed\n", done.stdout)
+
+
+@pytest.fixture
+def overlay(tree: Path, tmp_path: Path) -> Path:
+    """Make an overlay that replaces one rule by a copy with a case that expects the wrong thing."""
+    rule = (tree / "kb/rules/tap/tap-ring-size-zero.yaml").read_text(encoding="utf-8")
+    folder = tmp_path / "mine" / "rules" / "tap"
+    folder.mkdir(parents=True)
+    wrong = re.sub(r"status: (ruled-out|confirmed)", "status: likely", rule, count=1)
+    assert wrong != rule
+    (folder / "tap-ring-size-zero.yaml").write_text(wrong, encoding="utf-8")
+    return tmp_path / "mine"
+
+
+def test_a_rules_case_that_comes_out_otherwise_is_named_and_status_1(overlay: Path) -> None:
+    done = vnetkb("kb", "test", "--kb", str(overlay))
+    assert done.returncode == 1
+    assert done.stdout.startswith("tap-ring-size-zero: ")
+    assert done.stdout.endswith(" 1 failed\n")
+
+
+def test_a_broken_overlay_is_found_by_lint_and_cannot_be_used(overlay: Path, tmp_path: Path) -> None:
+    (overlay / "rules" / "tap" / "tap-ring-size-zero.yaml").write_text("id: [", encoding="utf-8")
+    done = vnetkb("kb", "lint", "--kb", str(overlay))
+    assert done.returncode == 1
+    assert "tap-ring-size-zero.yaml" in done.stdout
+    for command in (("kb", "test"), ("explain", "tap.tx_dropped")):
+        unusable = vnetkb(*command, "--kb", str(overlay))
+        assert unusable.returncode == 3
+        assert "tap-ring-size-zero.yaml" in unusable.stderr
+    assert vnetkb("kb", "lint", str(tmp_path / "nowhere")).returncode == 3
+
+
 def test_a_reader_who_leaves_early_is_no_error() -> None:
     command = f"{sys.executable} -m vnetkb collect --print host | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

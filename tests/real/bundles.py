@@ -80,6 +80,8 @@ def rewrite(
         if snapshot["n"] in numbers
     ]
     description["options"]["snapshots"] = len(kept)
+    if "collector.log" in files:
+        content["collector.log"] = files["collector.log"]
     content["manifest.json"] = json.dumps(description, indent=1).encode()
     with tarfile.open(out, "w:gz") as archive:
         for path, data in sorted(content.items()):

@@ -225,14 +225,20 @@ class Child:
     """A forked process that runs one function until it is killed."""
 
     def __init__(self, name: str, work: Callable[[], None]) -> None:
-        """Fork; `name` is what /proc/PID/comm shows of the child."""
+        """Fork, and return when the child runs; `name` is what /proc/PID/comm shows of it."""
+        read_end, write_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 _libc.prctl(PR_SET_NAME, name.encode(), 0, 0, 0)
+                os.close(read_end)
+                os.close(write_end)
                 work()
             finally:
                 os._exit(0)
+        os.close(write_end)
+        os.read(read_end, 1)
+        os.close(read_end)
 
     def stop(self) -> None:
         """Freeze the process with SIGSTOP and wait until it stands."""
