@@ -18,10 +18,8 @@ SHELL_CODE = ("collectors/host/vnetkb-collect", ".ci/run", "tools/make-venv")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, with coverage; arguments after -- go to pytest."""
-    session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    session.run("coverage", "combine", "--quiet")
-    session.run("coverage", "report", "--skip-covered")
+    session.run("coverage", "report")
 
 
 @nox.session
