@@ -107,25 +107,38 @@ def explain(
         kernel: A release such as `4.19.90`; only what holds for it is told.
         lines: For each kernel version the lines of the sites; without it, those that were kept.
     """
-    index = _Index(kb)
-    found = index.find(name)
-    if not found:
-        return index.near(name)
-    first = found[0]
-    if found[0].score != 0 and len({(each.kind, each.id) for each in found}) > 1:
-        return _unique(found)[:_NEAR]
-    teller = _Teller(kb, _Kernel.of(kb, kernel), load_lines(paths.kb_dir()) if lines is None else lines)
-    matched = "" if first.name == first.id else first.name
-    others = [each for each in _unique(found) if (each.kind, each.id) != (first.kind, first.id)]
-    return Explanation(
-        kind=first.kind,
-        id=first.id,
-        title=first.title,
-        matched=matched,
-        kernel=teller.kernel.note,
-        sections=tuple(section for section in teller.sections(first.kind, first.id) if section.rows),
-        also=tuple(others[:_NEAR]),
-    )
+    return Explainer(kb, lines).explain(name, kernel)
+
+
+class Explainer:
+    """Answers several questions on one knowledge base."""
+
+    def __init__(self, kb: KnowledgeBase, lines: Mapping[str, Mapping[str, SiteLines]] | None = None) -> None:
+        """Make the index of names; without `lines` the kept ones are told."""
+        self._kb = kb
+        self._index = _Index(kb)
+        self._lines = load_lines(paths.kb_dir()) if lines is None else lines
+
+    def explain(self, name: str, kernel: str | None = None) -> Explanation | list[NearMatch]:
+        """Return what a name means, or what is like it if no one thing is meant."""
+        found = self._index.find(name)
+        if not found:
+            return self._index.near(name)
+        first = found[0]
+        # One name that a tool has for several kinds of device is an answer, words of several names are none.
+        if first.score != 0 and len({each.name for each in found}) > 1 and len(_unique(found)) > 1:
+            return _unique(found)[:_NEAR]
+        teller = _Teller(self._kb, _Kernel.of(self._kb, kernel), self._lines)
+        others = [each for each in _unique(found) if (each.kind, each.id) != (first.kind, first.id)]
+        return Explanation(
+            kind=first.kind,
+            id=first.id,
+            title=first.title,
+            matched="" if first.name == first.id else first.name,
+            kernel=teller.kernel.note,
+            sections=tuple(section for section in teller.sections(first.kind, first.id) if section.rows),
+            also=tuple(others[:_NEAR]),
+        )
 
 
 def to_text(explanation: Explanation, width: int = WIDTH) -> str:
@@ -202,13 +215,16 @@ class _Index:
         return _unique(found)[:_NEAR]
 
 
-def _order(entry: _Entry) -> tuple[int, bool, int, bool, str]:
-    """Sort the kernel's own direction before a tool's swapped one: `tx drop` is said of host TX."""
+def _order(entry: _Entry) -> tuple[int, bool, bool, int, str]:
+    """Sort a tap's numbers first, and of those the kernel's own direction before a tool's swapped one.
+
+    `tx drop` is said of host TX, though libvirt shows host RX by it.
+    """
     return (
         entry.score,
+        not entry.id.startswith("tap."),
         entry.swapped,
         KINDS.index(entry.kind),
-        not entry.id.startswith("tap."),
         entry.id,
     )
 
@@ -256,7 +272,8 @@ def _entry(kind: str, identity: str, name: str, title: str, alias: str | None = 
 
 
 def _plain(name: str) -> str:
-    return " ".join(_WORDS.findall(name.lower()))
+    """Return a name's words; a number is any number, as `net.0.rx.drop` is `net.N.rx.drop`."""
+    return " ".join("n" if word.isdigit() else word for word in _WORDS.findall(name.lower()))
 
 
 def _first_line(doc: str) -> str:
@@ -299,7 +316,7 @@ class _Kernel:
             return cls(None, (), f"{release!r} is no kernel release: all kernels are shown.")
         own = ".".join(str(number) for number in kernel.numbers[:2])
         found = kernels.nearest(kernel.series if kernel.series in read else own, read)
-        vendor = kernel.tree not in {"upstream", "debian"} and kernel.series not in read
+        vendor = kernel.tree not in {"upstream", "debian", *read}
         caution = f" {release} is a vendor's kernel, it may have backports." if vendor else ""
         if not found:
             return cls(kernel, (), f"Nothing was read near {release}: all kernels are shown.{caution}")
@@ -426,9 +443,8 @@ class _Teller:
             "The kernel freed a packet and gave this reason in the trace event skb:kfree_skb. Its number "
             "differs between kernels, only the name means something.",
         )
-        for site in sites:
-            label = "given when" if site is sites[0] else ""
-            yield Section(label, (Row("", f"{site.title}. {site.condition}"), Row("", f"At {site.id}")))
+        rows = [(f"{site.title}. {site.condition}", f"At {site.id}") for site in sites]
+        yield Section("given when", tuple(Row("", text) for pair in rows for text in pair))
         moved = sorted({move.counter for site in sites for move in site.moves})
         yield Section("counts", tuple(Row(each, self._title(each)) for each in moved))
         identities = {site.id for site in sites}

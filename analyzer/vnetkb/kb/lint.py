@@ -10,6 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -404,23 +405,29 @@ def _schema_faults(document: load.Document) -> Iterator[Fault]:
 
 
 def _readable(file: str, error: ValidationError) -> Iterator[Fault]:
-    """Yield a schema error, of alternatives the innermost of the closest one."""
-    if error.validator in {"anyOf", "oneOf"} and error.context:
-        from jsonschema.exceptions import best_match  # noqa: PLC0415 - see _validators
-
-        best = best_match(error.context)
-        if best is not None and len(best.absolute_path) > len(error.absolute_path):
-            yield from _readable(file, best)
-            return
+    """Yield a schema error; of alternatives those of the only one whose type the value has."""
+    alternatives: dict[object, list[ValidationError]] = {}
+    for each in error.context or ():
+        alternatives.setdefault(each.schema_path[0], []).append(each)
+    fitting = [
+        errors
+        for errors in alternatives.values()
+        if not any(each.validator in {"type", "const"} and not each.path for each in errors)
+    ]
+    if error.validator == "anyOf" and len(fitting) == 1:
+        for each in fitting[0]:
+            yield from _readable(file, each)
+        return
     if error.validator == "oneOf":
-        alternatives: list[Any] = list(error.schema["oneOf"])  # type: ignore[index]
-        choices = [" and ".join(each["required"]) for each in alternatives if "required" in each]
+        required: list[Any] = list(error.schema["oneOf"])  # type: ignore[index]
+        choices = [" and ".join(each["required"]) for each in required if "required" in each]
         text = f"expected exactly one of {', '.join(choices)}" if choices else error.message
     else:
         text = error.message
     yield _fault(file, Problem(FaultCode.SCHEMA, tuple(error.absolute_path), text))
 
 
+@lru_cache(maxsize=1)
 def _validators() -> Mapping[str, Validator]:
     """Return a validator for each kind of document; only lint needs jsonschema, whose import takes 90 ms."""
     from jsonschema import Draft202012Validator  # noqa: PLC0415

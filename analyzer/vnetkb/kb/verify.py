@@ -145,6 +145,15 @@ def read_source(path: Path, wanted: Iterable[str]) -> Source:
     Raises:
         UnusableInput: It is neither, or has no kernel's Makefile.
     """
+    return Source(*read_files(path, wanted))
+
+
+def read_files(path: Path, wanted: Iterable[str]) -> tuple[str, dict[str, bytes]]:
+    """Return the version of a source tree or tarball, and those of the wanted files that it has.
+
+    Raises:
+        UnusableInput: It is neither, or has no kernel's Makefile.
+    """
     names = {*wanted, _MAKEFILE}
     files = _from_tree(path, names) if path.is_dir() else _from_tarball(path, names)
     makefile = files.pop(_MAKEFILE, b"").decode("utf-8", "replace")
@@ -154,7 +163,7 @@ def read_source(path: Path, wanted: Iterable[str]) -> Source:
             file=path, member=_MAKEFILE, found="no kernel version", expected="a Linux source tree or tarball"
         )
     parts = [version["VERSION"], version["PATCHLEVEL"], version.get("SUBLEVEL", "0")]
-    return Source(".".join(parts), files)
+    return ".".join(parts), files
 
 
 def cited_files(kb: KnowledgeBase, codes: Iterable[CodeReference] = ()) -> frozenset[str]:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The knowledge base agrees with real kernel source, and would notice if it did not.
+
+Runs on Debian's linux-source packages where they are installed (`/usr/src/linux-source-*.tar.xz`), or on the
+trees and tarballs that VNETKB_KERNEL_SOURCES names, separated by `:`.
+"""
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from vnetkb import paths
+from vnetkb.kb import load, verify, walkthrough
+from vnetkb.kb.kernels import numbers
+from vnetkb.kb.model import KnowledgeBase
+from vnetkb.kb.verified import load_lines
+from vnetkb.kb.verify import Source, VerifyCode
+
+named = os.environ.get("VNETKB_KERNEL_SOURCES", "")
+SOURCES = [Path(each) for each in named.split(":") if each] or sorted(
+    Path("/usr/src").glob("linux-source-*.tar.xz")
+)
+
+pytestmark = [
+    pytest.mark.skipif(
+        not SOURCES, reason="no kernel source: install linux-source-6.1 or name VNETKB_KERNEL_SOURCES"
+    ),
+]
+on_each = pytest.mark.parametrize("path", SOURCES, ids=[path.name for path in SOURCES])
+
+
+@pytest.fixture(scope="module")
+def kb() -> KnowledgeBase:
+    return load.load_kb()
+
+
+@lru_cache
+def files(path: Path) -> tuple[str, dict[str, bytes]]:
+    """Return the version and the cited files of a source, read once: a tarball takes 20 s to stream."""
+    wanted = verify.cited_files(load.load_kb(), walkthrough.references(paths.kb_dir()))
+    return verify.read_files(path, wanted)
+
+
+def mutated(path: Path, file: str, old: str, new: str) -> Source:
+    version, contents = files(path)
+    assert contents[file].count(old.encode()) >= 1, f"{file} of {version} has no {old!r}"
+    changed = contents[file].replace(old.encode(), new.encode(), 1)
+    return Source(version, {**contents, file: changed})
+
+
+@on_each
+def test_every_claim_holds_and_nothing_is_unclaimed(kb: KnowledgeBase, path: Path) -> None:
+    codes = walkthrough.references(paths.kb_dir())
+    result = verify.verify_source(kb, Source(*files(path)), codes)
+    assert verify.to_text(result).splitlines()[-1] == "0 faults", verify.to_text(result)
+    assert result.listed
+    assert {row.unclaimed for row in result.counters} == {0}
+
+
+@on_each
+def test_the_kept_lines_are_those_of_this_version(kb: KnowledgeBase, path: Path) -> None:
+    version, _ = files(path)
+    kept = load_lines(paths.kb_dir())
+    if version not in kept:
+        pytest.skip(f"no kept result for {version}, only for {', '.join(sorted(kept, key=numbers))}")
+    assert verify.verify_source(kb, Source(*files(path))).sites == kept[version]
+
+
+@on_each
+def test_a_removed_site_is_noticed(kb: KnowledgeBase, path: Path) -> None:
+    source = mutated(path, "drivers/net/tun.c", "if (ptr_ring_produce(&tfile->tx_ring, skb))", "if (0)")
+    told = {(fault.code, fault.subject) for fault in verify.verify_source(kb, source).faults}
+    assert told == {(VerifyCode.STATEMENT_GONE, "tun.tun_net_xmit.ring_full")}
+
+
+@on_each
+@pytest.mark.parametrize(
+    "counting",
+    [
+        "this_cpu_inc(tun->pcpu_stats->tx_dropped);",
+        "dev_core_stats_tx_dropped_inc(dev);",
+        "dev->stats.tx_dropped++;",
+    ],
+)
+def test_an_added_increment_is_noticed(kb: KnowledgeBase, path: Path, counting: str) -> None:
+    source = mutated(path, "drivers/net/tun.c", "netif_tx_stop_all_queues(dev);", f"{counting}\n\tx();")
+    faults = [fault for fault in verify.verify_source(kb, source).faults if fault.subject == "tap.tx_dropped"]
+    assert [fault.code for fault in faults] == [VerifyCode.UNCLAIMED]
+    assert "tun_net_close()" in faults[0].text
+
+
+@on_each
+def test_a_lost_increment_is_noticed(kb: KnowledgeBase, path: Path) -> None:
+    version, contents = files(path)
+    counting = "this_cpu_inc(tun->pcpu_stats->tx_dropped);"
+    if counting.encode() not in contents["drivers/net/tun.c"]:
+        counting = "dev_core_stats_tx_dropped_inc(dev);"
+    result = verify.verify_source(kb, mutated(path, "drivers/net/tun.c", counting, ";"))
+    gone = {fault.subject for fault in result.faults if fault.code is VerifyCode.STATEMENT_GONE}
+    assert "tun.tun_net_xmit.ring_full" in gone, version
+
+
+@on_each
+def test_a_renamed_function_is_noticed(kb: KnowledgeBase, path: Path) -> None:
+    source = mutated(path, "net/core/dev.c", "generic_xdp_tx(struct", "generic_xdp_send(struct")
+    told = {(fault.code, fault.subject) for fault in verify.verify_source(kb, source).faults}
+    assert (VerifyCode.FUNCTION_GONE, "dev.generic_xdp_tx.not_sent") in told
