@@ -323,6 +323,14 @@ BROKEN = [
     ),
     (
         SITES,
+        "silent: [5.10]\n",
+        "silent: [5.10]\n    since: {6.12: 6.12.3}\n",
+        FaultCode.KERNELS,
+        "since",
+        "6.12 is not among its kernels",
+    ),
+    (
+        SITES,
         "silent: [5.10]",
         "silent: [5.10, 6.1]",
         FaultCode.KERNELS,

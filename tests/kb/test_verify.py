@@ -164,6 +164,14 @@ def test_a_move_that_is_claimed_too_early_is_told() -> None:
     assert (VerifyCode.STATEMENT_GONE, DETACHED, f"{BOX}:box_xmit()") in faults(kb, OLD)
 
 
+def test_a_site_that_an_update_brought_may_be_missing_before_it(kb: KnowledgeBase, tmp_path: Path) -> None:
+    tree = mutated(tmp_path, OLD, "!box->ring", "!box")
+    assert faults(kb, tree) == [(VerifyCode.STATEMENT_GONE, DETACHED, f"{BOX}:box_xmit()")]
+    since = with_site(DETACHED, '"between"', '"since": {"5.10": "5.10.20"}, "between"')
+    assert faults(since, tree) == []
+    assert verify.verify(since, OLD).sites.keys() == {FULL, DETACHED}
+
+
 def test_an_unlisted_series_fails_only_on_unclaimed_counting(kb: KnowledgeBase, tmp_path: Path) -> None:
     tree = shutil.copytree(NEW, tmp_path / "linux")
     makefile = (tree / "Makefile").read_text(encoding="utf-8")

@@ -397,6 +397,12 @@ class _Teller:
         if not self.kernel.has(site.kernels):
             yield _text("kernels", f"Not in this kernel: it is in {', '.join(site.kernels)}.")
         yield Section("where", tuple(self._where(site)))
+        since = [
+            f"in {series} from {first} on"
+            for series, first in site.since.items()
+            if self.kernel.has((series,))
+        ]
+        yield _text("since", ", ".join(since))
         yield _text("when", site.condition)
         yield Section("counts", tuple(row for move in site.moves for row in self._move(move)))
         silent = [series for series in site.silent_kernels if self.kernel.has((series,))]

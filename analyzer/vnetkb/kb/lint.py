@@ -268,6 +268,8 @@ class _Check:
         used |= set(site.silent_kernels)
         for series in sorted(used - kernels):
             self._add(FaultCode.KERNELS, "sites", site.id, (), f"{series} is not among its kernels")
+        for series in sorted(set(site.since) - kernels):
+            self._add(FaultCode.KERNELS, "sites", site.id, ("since",), f"{series} is not among its kernels")
         covered = {series for cited in site.statement for series in cited.kernels or site.kernels}
         for series in sorted(kernels - covered):
             self._add(FaultCode.KERNELS, "sites", site.id, ("statement",), f"no statement for {series}")

@@ -93,6 +93,7 @@ def read_site(_: read.Reader, raw: dict[str, Any], __: read.Place) -> reference.
         between=None if between is None else (between[0], between[1]),
         reasons=_by_kernel(raw.get("reasons", ())),
         kernels=kernels,
+        since=dict(raw.get("since", {})),
         behaviours=tuple(
             model.BehaviourIs(each["behaviour"], each.get("present", True))
             for each in raw.get("behaviours", ())

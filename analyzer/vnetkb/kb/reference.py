@@ -169,6 +169,7 @@ class Site:
         between: For a silent site, the two points of the path between which the packet vanishes.
         reasons: The drop reason, by kernel.
         kernels: The kernel series that have it.
+        since: By series, the first version known to have it, where a stable update brought it.
         behaviours: The behaviours that a host must have, or not have, for this site to matter.
         visibility: What each tool shows of it.
         trigger: How to make it happen.
@@ -187,6 +188,7 @@ class Site:
     between: tuple[str, str] | None
     reasons: tuple[ByKernel, ...]
     kernels: tuple[str, ...]
+    since: Mapping[str, str]
     behaviours: tuple[BehaviourIs, ...]
     visibility: Mapping[str, str]
     trigger: str

@@ -301,6 +301,9 @@ class _Check:
         if self._series not in site.kernels:
             self._site_not_expected(site)
             return
+        if self._may_be_missing(site) and self._first(site.file, site.function, site.statement) is None:
+            self.absent.append(site.id)
+            return
         line = self._cited(site.id, site.file, site.function, site.statement)
         counts = {}
         for move in site.moves:
@@ -400,6 +403,11 @@ class _Check:
                 f"it moves {move.counter} in {self._source.version}, its kernels do not list {self._series}"
             )
             self._fault(VerifyCode.WRONG_RANGE, site.id, f"{move.file}:{line}", text)
+
+    def _may_be_missing(self, site: Site) -> bool:
+        """Tell whether the version is older than the first of its series that is known to have the site."""
+        first = site.since.get(self._series)
+        return first is not None and numbers(self._source.version) < numbers(first)
 
     def _first(self, path: str, function: str, cited: tuple[Cited, ...]) -> int | None:
         """Return the line of any of the texts, whichever series they are for."""
