@@ -76,6 +76,9 @@ _FOREIGN = (
 )
 
 
+CUT_OFF = "the archive is cut off"
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One file of the archive.
@@ -170,7 +173,7 @@ class _Unpacked:
         try:
             data = self._source.read(min(size, _CHUNK))
         except EOFError:
-            self.damage = "the archive is cut off"
+            self.damage = CUT_OFF
             return b""
         except (gzip.BadGzipFile, zlib.error) as error:
             self.damage = f"the compressed data is damaged ({_plain(str(error))})"
@@ -334,7 +337,7 @@ def _members(stream: _Unpacked, names: _Names, members: dict[str, Member], limit
                 members[name] = Member(data, hashlib.sha256(data).hexdigest())
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         if inside is not None:
-            return f"the archive ends inside {shown(inside)}"
+            return f"{CUT_OFF} inside {shown(inside)}"
         return f"the archive is damaged ({_plain(str(error))})"
     return None
 

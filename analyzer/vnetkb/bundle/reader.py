@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.bundle.archive import looks_like, read_archive, shown
+from vnetkb.bundle.archive import CUT_OFF, looks_like, read_archive, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS
 from vnetkb.bundle.manifest import ManifestFault, is_newer_minor, parse_manifest
 from vnetkb.bundle.model import Bundle, BundleNotice
@@ -14,7 +14,7 @@ from vnetkb.errors import UnusableInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vnetkb.bundle.archive import Archive
+    from vnetkb.bundle.archive import CUT_OFF, Archive
     from vnetkb.bundle.limits import Limits
     from vnetkb.bundle.manifest import Capture, Manifest
     from vnetkb.bundle.model import Key
@@ -83,6 +83,13 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
             found=error.found,
             expected=error.expected,
         ) from None
+    if archive.damage is not None and archive.damage.startswith(CUT_OFF):
+        # A file that was not copied to its end lacks what nobody can name; it is cheap to send again.
+        raise UnusableInput(
+            file=shown(path.name),
+            found=f"{archive.damage}, after {len(archive.members)} files",
+            expected="the whole file: copy or send it again",
+        )
     notices: list[BundleNotice] = []
     if archive.damage is not None:
         notices.append(BundleNotice("warning", None, f"{archive.damage}: what was read before that is used"))
