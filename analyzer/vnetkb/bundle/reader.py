@@ -14,7 +14,7 @@ from vnetkb.errors import UnusableInput
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vnetkb.bundle.archive import CUT_OFF, Archive
+    from vnetkb.bundle.archive import Archive
     from vnetkb.bundle.limits import Limits
     from vnetkb.bundle.manifest import Capture, Manifest
     from vnetkb.bundle.model import Key
