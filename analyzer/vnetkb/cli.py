@@ -24,7 +24,7 @@ from vnetkb.errors import (
     UsageProblem,
     VnetkbError,
 )
-from vnetkb.printable import printable
+from vnetkb.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -189,7 +189,7 @@ def _rendered(diagnosis: "Diagnosis", report_format: Format, *, everything: bool
     from vnetkb.report import render_json, render_text
 
     if report_format is Format.JSON:
-        return render_json(diagnosis)
+        return printable_json(render_json(diagnosis))
     return printable(render_text(diagnosis, every=everything))
 
 

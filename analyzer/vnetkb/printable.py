@@ -18,6 +18,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
+def printable_json(text: str) -> str:
+    r"""Return JSON `text` with the same characters written as `\u202e`, which means the same to a program."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found[0])
     if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - the range of surrogateescape, PEP 383
