@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vnetkb.diagnosis.conditions import Situation, evaluate
 from vnetkb.diagnosis.model import AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
-from vnetkb.diagnosis.wording import fill
+from vnetkb.diagnosis.wording import Speaker
 from vnetkb.facts.model import Notice
 from vnetkb.kb.model import Effect, Harm, RuleKind, Status
 
@@ -120,7 +120,7 @@ def _harm(
     situation = Situation(observation.facts, observations.behaviours, finding)
     for rule in kb.harm:
         if all(evaluate(condition, situation).truth for condition in rule.when):
-            return rule.harm, fill(rule.reason, observation.words, observation.facts, kb)
+            return rule.harm, Speaker(observation.words, observation.facts, kb).fill(rule.reason)
     return Harm.UNKNOWN, "nothing in the bundle tells whether this loss matters"
 
 
@@ -136,9 +136,7 @@ def _remedies(
     ]
     ids = next((rule.remedies for rule in chain if rule.remedies), ())
 
-    def filled(text: str) -> str:
-        return fill(text, observation.words, observation.facts, kb)
-
+    filled = Speaker(observation.words, observation.facts, kb).fill
     return tuple(
         AppliedRemedy(
             remedy,
@@ -213,7 +211,7 @@ def _advice(
             for test in rule.tests:
                 outcome = evaluate(test.condition, situation)
                 if effect_of(test, outcome) is Effect.CONFIRMS and test.says:
-                    text = fill(test.says, {kind: name}, source, kb)
+                    text = Speaker({kind: name}, source, kb).fill(test.says)
                     notices.append(Notice("warning", name, text, rule.id))
     return notices
 

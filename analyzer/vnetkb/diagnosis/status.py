@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
 from vnetkb.diagnosis.model import Candidate, Evidence
-from vnetkb.diagnosis.wording import fill, shown
-from vnetkb.kb.model import Effect, Rarity, RuleKind, RuleTest, Status
+from vnetkb.diagnosis.wording import Speaker
+from vnetkb.kb.model import Effect, FactOperand, FactTest, Rarity, RuleKind, RuleTest, Status, leaves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -246,8 +246,14 @@ def _evidence(
         if effect is Effect.NOTHING or not outcome.facts:
             continue
         fact = outcome.facts[0]
-        value = shown(fact, kb.facts[fact.name].unit if fact.name in kb.facts else None)
-        text = fill(says, words, facts, kb, value) if says else f"{fact.name} is {value}"
+        over = {leaf.fact: leaf.over for leaf in leaves(test.condition) if isinstance(leaf, FactTest)}
+        over |= {
+            leaf.operand.fact: leaf.over
+            for leaf in leaves(test.condition)
+            if isinstance(leaf, FactTest) and isinstance(leaf.operand, FactOperand)
+        }
+        speaker = Speaker(words, facts, kb, over, fact.name)
+        text = speaker.fill(says) if says else f"{fact.name} is {speaker.value(fact.name)}"
         captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
         evidence.append(
             Evidence(fact.name, _plain(fact.value, fact.ends, fact.samples), str(effect), text, captures)

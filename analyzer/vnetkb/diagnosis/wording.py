@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from vnetkb.kb.model import Over
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from vnetkb.facts.model import Fact, FactSource, Value
     from vnetkb.kb.model import KnowledgeBase
@@ -31,30 +34,60 @@ def quantity(value: Value | None, unit: str | None) -> str:
     return f"{text} {unit}" if unit and unit != "count" and not isinstance(value, str) else text
 
 
-def shown(fact: Fact, unit: str | None) -> str:
-    """Return a fact's value for a text: the overall one, or what it was in each snapshot."""
-    if fact.value is not None or not any(end is not None for end in fact.ends):
-        known = [s for s in fact.samples if isinstance(s, int | float) and not isinstance(s, bool)]
-        if fact.value is None and known:
-            return f"{quantity(min(known), None)} to {quantity(max(known), unit)}"
+def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequence[int | None] = ()) -> str:
+    """Return a fact's value for a text, as the test that speaks of it saw it.
+
+    Args:
+        fact: The fact.
+        unit: Its unit.
+        over: Which of its values were looked at; None for the overall one, or else what there is.
+        drops: The weights of the samples, for ``drop_samples``.
+    """
+    if over is None and fact.value is not None:
         return quantity(fact.value, unit)
-    return " then ".join(quantity(end, unit) for end in fact.ends)
+    samples = fact.samples
+    if over is Over.DROP_SAMPLES:
+        samples = tuple(value for value, lost in zip(samples, drops, strict=False) if lost)
+    known = [value for value in samples if isinstance(value, int | float) and not isinstance(value, bool)]
+    if over in {Over.ALL_SAMPLES, Over.DROP_SAMPLES} or not any(end is not None for end in fact.ends):
+        return (
+            _joined(sorted({min(known), max(known)}), " to ", unit) if known else quantity(fact.value, unit)
+        )
+    return _joined(list(dict.fromkeys(fact.ends)), " then ", unit)
 
 
-def fill(
-    text: str, words: Mapping[str, str], facts: FactSource, kb: KnowledgeBase, value: str = "unknown"
-) -> str:
-    """Replace ``{value}``, ``{tap}`` and other words, and ``{fact.name}``.
+def _joined(values: Sequence[Value | None], between: str, unit: str | None) -> str:
+    return between.join([*(quantity(value, None) for value in values[:-1]), quantity(values[-1], unit)])
 
-    An unknown name is left out as ``unknown``.
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """What a text of the knowledge base is filled from.
+
+    Attributes:
+        words: Names of the subject: ``{tap}``, ``{vm}``, ``{process}`` and so on.
+        facts: The subject's facts, for ``{fact.name}``.
+        kb: The knowledge base, for their units.
+        over: For each fact, which of its values the text speaks of.
+        about: The fact that ``{value}`` stands for.
     """
 
-    def one(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name == "value":
-            return value
-        if name in kb.facts:
-            return shown(facts.fact(name), kb.facts[name].unit)
-        return words.get(name, "unknown")
+    words: Mapping[str, str]
+    facts: FactSource
+    kb: KnowledgeBase
+    over: Mapping[str, Over | None] = field(default_factory=dict)
+    about: str | None = None
 
-    return PLACEHOLDER.sub(one, text)
+    def value(self, name: str) -> str:
+        """Return one fact's value as this text means it."""
+        unit = self.kb.facts[name].unit if name in self.kb.facts else None
+        return shown(self.facts.fact(name), unit, self.over.get(name), self.facts.drops)
+
+    def fill(self, text: str) -> str:
+        """Replace the placeholders; a name that nobody knows reads ``unknown``."""
+        return PLACEHOLDER.sub(lambda match: self._one(match.group(1)), text)
+
+    def _one(self, name: str) -> str:
+        if name == "value" and self.about is not None:
+            return self.value(self.about)
+        return self.value(name) if name in self.kb.facts else self.words.get(name, "unknown")

@@ -91,6 +91,19 @@ def _cover_ms(tap: TapFacts) -> Fact:
     )
 
 
+@provides("ring.offered_share")
+def _offered_share(tap: TapFacts) -> Fact:
+    cover = tap.fact("ring.cover_ms")
+    if not cover.samples or not tap.timeline:
+        return tap.unknown_series("ring.offered_share")
+    samples = tuple(
+        100_000.0 * seconds / covered if isinstance(covered, float) and covered > 0 else None
+        for covered, seconds in zip(cover.samples, tap.timeline.seconds, strict=True)
+    )
+    known = [value for value in samples if value is not None]
+    return Fact("ring.offered_share", max(known, default=None), samples=samples, captures=cover.captures)
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """What the ring must hold at one snapshot, between two bounds."""

@@ -65,7 +65,12 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     name = f"{subject.name} → {target}" if target else subject.name
     if subject.port_of:
         name += f" (port of {subject.port_of})"
-    yield _one_line(f"{label:8}  {name}   {_symptom(finding)}")
+    headline = _one_line(f"{label:8}  {name}   {_symptom(finding)}")
+    if len(headline) <= WIDTH:
+        yield headline
+    else:
+        yield _one_line(f"{label:8}  {name}")
+        yield _wrapped("", _symptom(finding))
     yield _wrapped("why", _why(finding))
     if finding.cause:
         for site in finding.sites:
