@@ -559,6 +559,12 @@ def test_what_is_never_counted_is_moved_by_no_site(kb: KnowledgeBase) -> None:
     assert never & moved == set()
 
 
+def test_every_counter_says_more_than_its_title(kb: KnowledgeBase) -> None:
+    assert [
+        each.id for each in kb.counters.values() if each.doc.strip(" .\n") == each.title.strip(" .")
+    ] == []
+
+
 def test_every_counter_rests_on_something(kb: KnowledgeBase) -> None:
     assert [each.id for each in kb.counters.values() if not each.proof] == []
 
