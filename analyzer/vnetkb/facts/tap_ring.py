@@ -72,36 +72,60 @@ def _peak_ratio(tap: TapFacts) -> Fact:
     return Fact("drop.peak_ratio", max(known), samples=samples, captures=(tap.timeline.path,))
 
 
-@provides("ring.cover_ms")
-def _cover_ms(tap: TapFacts) -> Fact:
-    length = tap.fact("tap.tx_queue_len")
-    slots = min((int(end) for end in length.ends if isinstance(end, int)), default=None)
-    if slots is None or not tap.timeline or not tap.drops:
-        return tap.unknown_series("ring.cover_ms")
+def _slots(tap: TapFacts) -> int | None:
+    lengths = [int(end) for end in tap.fact("tap.tx_queue_len").ends if isinstance(end, int)]
+    return min(lengths, default=None)
+
+
+def _cover(tap: TapFacts, name: str, room: int | None, captures: tuple[str, ...]) -> Fact:
+    """For how long ``room`` packets last at the rate offered in each interval."""
+    if room is None or not tap.timeline or not tap.drops:
+        return tap.unknown_series(name)
     samples: list[Value | None] = []
     for lost, passed, seconds in zip(tap.drops, tap.moved("tx_packets"), tap.timeline.seconds, strict=True):
         offered = None if lost is None or passed is None else lost + passed
-        samples.append(None if not offered or seconds <= 0 else 1000.0 * slots * seconds / offered)
+        samples.append(None if not offered or seconds <= 0 else 1000.0 * room * seconds / offered)
     known = [value for value in samples if isinstance(value, float)]
     return Fact(
-        "ring.cover_ms",
-        min(known, default=None),
-        samples=tuple(samples),
-        captures=(*length.captures[:1], tap.timeline.path),
+        name, min(known, default=None), samples=tuple(samples), captures=(*captures, tap.timeline.path)
     )
 
 
-@provides("ring.offered_share")
-def _offered_share(tap: TapFacts) -> Fact:
-    cover = tap.fact("ring.cover_ms")
+def _offered_share(tap: TapFacts, name: str, cover: Fact) -> Fact:
+    """Packets offered in each interval as a share of the room that ``cover`` was computed for."""
     if not cover.samples or not tap.timeline:
-        return tap.unknown_series("ring.offered_share")
+        return tap.unknown_series(name)
     samples = tuple(
         100_000.0 * seconds / covered if isinstance(covered, float) and covered > 0 else None
         for covered, seconds in zip(cover.samples, tap.timeline.seconds, strict=True)
     )
     known = [value for value in samples if value is not None]
-    return Fact("ring.offered_share", max(known, default=None), samples=samples, captures=cover.captures)
+    return Fact(name, max(known, default=None), samples=samples, captures=cover.captures)
+
+
+@provides("ring.cover_ms")
+def _ring_cover(tap: TapFacts) -> Fact:
+    return _cover(tap, "ring.cover_ms", _slots(tap), tap.fact("tap.tx_queue_len").captures[:1])
+
+
+@provides("ring.offered_share")
+def _ring_offered(tap: TapFacts) -> Fact:
+    return _offered_share(tap, "ring.offered_share", tap.fact("ring.cover_ms"))
+
+
+@provides("vcpu.cover_ms")
+def _vcpu_cover(tap: TapFacts) -> Fact:
+    slots, buffers = _slots(tap), tap.topology.receive_buffers(tap.name)
+    if buffers is None:
+        why = "QEMU's arguments for this NIC were not seen"
+        return Fact("vcpu.cover_ms", missing=("proc-cmdline",), why_unknown=why)
+    captures = (*tap.fact("tap.tx_queue_len").captures[:1], tap.tables.once_path("proc-cmdline"))
+    return _cover(tap, "vcpu.cover_ms", None if slots is None else slots + buffers, captures)
+
+
+@provides("vcpu.offered_share")
+def _vcpu_offered(tap: TapFacts) -> Fact:
+    return _offered_share(tap, "vcpu.offered_share", tap.fact("vcpu.cover_ms"))
 
 
 @dataclass(frozen=True, slots=True)

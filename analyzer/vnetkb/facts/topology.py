@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
 
 
+DEFAULT_RECEIVE_BUFFERS = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """Whoever takes packets out of a tap's ring.
@@ -203,19 +206,19 @@ class Topology:
         return found
 
     @cached_property
-    def _qemu_nics(self) -> dict[str, tuple[int, str | None]]:
-        """Tap name to (QEMU's pid, guest MAC) by QEMU's own arguments and the files it holds."""
+    def _qemu_nics(self) -> dict[str, dict[str, str]]:
+        """Tap name to the arguments of its NIC (-device), by QEMU's own arguments and the files it holds."""
         device_of_fd = {(row.pid, row.fd): tap for tap, rows in (self._owners or {}).items() for row in rows}
-        found: dict[str, tuple[int, str | None]] = {}
+        found: dict[str, dict[str, str]] = {}
         for pid, line in self._cmdlines.items():
-            macs = {device.get("netdev"): device.get("mac") for device in line.devices()}
+            nics = {device.get("netdev"): device for device in line.devices()}
             for netdev in line.netdevs():
                 fds = (netdev.get("fds") or netdev.get("fd") or "").split(":")
                 names = {netdev.get("ifname")} | {
                     device_of_fd.get((pid, int(fd))) for fd in fds if fd.isdigit()
                 }
                 for name in names - {None}:
-                    found[str(name)] = (pid, macs.get(netdev.get("id")))
+                    found[str(name)] = nics.get(netdev.get("id"), {})
         return found
 
     def vm(self, tap: str) -> str | None:
@@ -233,7 +236,19 @@ class Topology:
 
     def guest_mac(self, tap: str) -> str | None:
         """MAC address of the guest's NIC behind the tap, from libvirt or QEMU's arguments."""
-        return self._domain_interfaces.get(tap, (None, None))[1] or self._qemu_nics.get(tap, (0, None))[1]
+        return self._domain_interfaces.get(tap, (None, None))[1] or self._qemu_nics.get(tap, {}).get("mac")
+
+    def receive_buffers(self, tap: str) -> int | None:
+        """Size of the guest's receive virtqueue: how many buffers it can have posted for each queue.
+
+        QEMU's argument rx_queue_size, or its default of 256 (hw/net/virtio-net.c); None where QEMU's arguments
+        for this NIC were not seen.
+        """
+        nic = self._qemu_nics.get(tap)
+        if not nic:
+            return None
+        size = nic.get("rx_queue_size", str(DEFAULT_RECEIVE_BUFFERS))
+        return int(size) if size.isdigit() else None
 
     @cached_property
     def vms(self) -> frozenset[str]:
