@@ -43,17 +43,21 @@ def files(path: Path) -> tuple[str, dict[str, bytes]]:
     return verify.read_files(path, wanted)
 
 
+@lru_cache
+def parsed(path: Path) -> Source:
+    return Source(*files(path))
+
+
 def mutated(path: Path, file: str, old: str, new: str) -> Source:
     version, contents = files(path)
     assert contents[file].count(old.encode()) >= 1, f"{file} of {version} has no {old!r}"
-    changed = contents[file].replace(old.encode(), new.encode(), 1)
-    return Source(version, {**contents, file: changed})
+    return parsed(path).replacing(file, contents[file].replace(old.encode(), new.encode(), 1))
 
 
 @on_each
 def test_every_claim_holds_and_nothing_is_unclaimed(kb: KnowledgeBase, path: Path) -> None:
     codes = walkthrough.references(paths.kb_dir())
-    result = verify.verify_source(kb, Source(*files(path)), codes)
+    result = verify.verify_source(kb, parsed(path), codes)
     assert verify.to_text(result).splitlines()[-1] == "0 faults", verify.to_text(result)
     assert result.listed
     assert {row.unclaimed for row in result.counters} == {0}
@@ -65,7 +69,7 @@ def test_the_kept_lines_are_those_of_this_version(kb: KnowledgeBase, path: Path)
     kept = load_lines(paths.kb_dir())
     if version not in kept:
         pytest.skip(f"no kept result for {version}, only for {', '.join(sorted(kept, key=numbers))}")
-    assert verify.verify_source(kb, Source(*files(path))).sites == kept[version]
+    assert verify.verify_source(kb, parsed(path)).sites == kept[version]
 
 
 @on_each

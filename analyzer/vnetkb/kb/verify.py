@@ -107,6 +107,12 @@ class Source(Mapping[str, Mapping[str, tuple[csource.Function, ...]]]):
         self.version = version
         self._functions = {path: csource.functions(content) for path, content in files.items()}
 
+    def replacing(self, path: str, content: bytes) -> Source:
+        """Return the same source with another content of one file; the other files are not parsed again."""
+        source = Source(self.version, {path: content})
+        source._functions = {**self._functions, **source._functions}
+        return source
+
     def __getitem__(self, path: str) -> Mapping[str, tuple[csource.Function, ...]]:
         """Return the functions of a file."""
         return self._functions[path]
