@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # importmode=importlib leaves it out
+sys.path.insert(0, str(Path(__file__).parents[1]))  # importmode=importlib leaves it out
 
-from fake_host import SHELLS, FakeHost, rich_host  # noqa: E402
+from collectors.fake_host import SHELLS, FakeHost, rich_host
 
 
 @pytest.fixture(params=sorted(SHELLS), scope="session")

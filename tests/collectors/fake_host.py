@@ -31,7 +31,8 @@ STATISTICS = ("rx_bytes", "rx_dropped", "rx_packets", "tx_bytes", "tx_dropped", 
 STAT_FIELDS = (
     "S 1 4711 4711 0 -1 138412416 1 0 0 0 11 22 0 0 20 0 2 0 5000 999 888 18446744073709551615 "
     "94001122334455 94001122334456 140721 140722 140723 0 0 0 0 0 0 0 17 3 0 0 0 44 0 "
-    "94001122334461 94001122334462 94001122334463 94001122334464 94001122334465 94001122334466 94001122334467 0"
+    "94001122334461 94001122334462 94001122334463 94001122334464 94001122334465 94001122334466 "
+    "94001122334467 0"
 )
 STAT_FIELDS_SHOWN = (
     "S 1 4711 4711 0 -1 138412416 1 0 0 0 11 22 0 0 20 0 2 0 5000 999 888 18446744073709551615 "
@@ -84,7 +85,10 @@ hunter2</description>
 """
 INTERFACES = {
     "headings": ["name", "options"],
-    "data": [["vnet3", ["map", []]], ["gre0", ["map", [["psk", 'swordfish"\\'], ["remote_ip", "192.0.2.1"]]]]],
+    "data": [
+        ["vnet3", ["map", []]],
+        ["gre0", ["map", [["psk", 'swordfish"\\'], ["remote_ip", "192.0.2.1"]]]],
+    ],
 }
 
 
@@ -122,7 +126,9 @@ class Bundle:
     def capture(self, capture_id: str, snapshot: int | None = 0) -> dict[str, Any]:
         """Return the manifest's entry of a capture; it must be there once."""
         found = [
-            row for row in self.manifest["captures"] if row["id"] == capture_id and row["snapshot"] == snapshot
+            row
+            for row in self.manifest["captures"]
+            if row["id"] == capture_id and row["snapshot"] == snapshot
         ]
         assert len(found) == 1, f"{capture_id} {snapshot}: {len(found)} entries"
         entry: dict[str, Any] = found[0]
@@ -205,7 +211,11 @@ class FakeHost:
         return [*shell, str(SCRIPT), "--output", str(self.out), *options]
 
     def run(
-        self, shell: list[str], *options: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+        self,
+        shell: list[str],
+        *options: str,
+        before: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> Outcome:
         """Run the collector to its end."""
         done = subprocess.run(
@@ -216,9 +226,13 @@ class FakeHost:
             stdin=subprocess.DEVNULL,
             timeout=100,
         )
-        return Outcome(done.returncode, *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr)))
+        return Outcome(
+            done.returncode, *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
+        )
 
-    def start(self, shell: list[str], *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, shell: list[str], *options: str, env: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         """Start the collector in a process group of its own, as a terminal does."""
         return subprocess.Popen(
             self.words(shell, *options),
@@ -291,7 +305,11 @@ def add_interface(host: FakeHost, name: str, *, tap: bool = False) -> None:
     folder = os.fsencode(host.root) + b"/sys/class/net/" + os.fsencode(name)
     Path(os.fsdecode(folder + b"/statistics")).mkdir(parents=True)
     Path(os.fsdecode(folder + b"/queues/tx-0")).mkdir(parents=True)
-    contents = {f"statistics/{key}": "5" for key in STATISTICS} | {"ifindex": "3", "mtu": "1500", "tx_queue_len": "1000"}
+    contents = {f"statistics/{key}": "5" for key in STATISTICS} | {
+        "ifindex": "3",
+        "mtu": "1500",
+        "tx_queue_len": "1000",
+    }
     if tap:
         contents["tun_flags"] = "0x5002"
     for key, value in contents.items():
@@ -315,12 +333,20 @@ def _fill_proc(host: FakeHost) -> None:
 
 
 def _add_processes(host: FakeHost) -> None:
-    add_process(host, 4711, "qemu-system-x86", QEMU, threads={4711: "qemu-system-x86", 4712: "CPU 0/KVM", 4713: "SPICE) S 1"})
+    add_process(
+        host,
+        4711,
+        "qemu-system-x86",
+        QEMU,
+        threads={4711: "qemu-system-x86", 4712: "CPU 0/KVM", 4713: "SPICE) S 1"},
+    )
     host.link("proc/4711/fd/0", "/dev/null")
     host.link("proc/4711/fd/25", "/dev/net/tun")
     host.link("proc/4711/fd/26", "/dev/vhost-net")
     host.file("proc/4711/fdinfo/25", "pos:\t0\nflags:\t02\niff:\tvnet3\n")
-    add_process(host, 4800, "openvpn", ("/usr/sbin/openvpn --auth hunter2", "hunter2"), threads={4800: "openvpn"})
+    add_process(
+        host, 4800, "openvpn", ("/usr/sbin/openvpn --auth hunter2", "hunter2"), threads={4800: "openvpn"}
+    )
     host.link("proc/4800/fd/7", "/dev/net/tun")
     host.file("proc/4800/fdinfo/7", "iff:\t\n")
     add_process(host, 900, "vhost-4711", (), threads={900: "vhost-4711"})
@@ -328,7 +354,9 @@ def _add_processes(host: FakeHost) -> None:
     add_process(host, 801, "ovsdb-server", ("ovsdb-server",), threads={801: "ovsdb-server"})
 
 
-def add_process(host: FakeHost, pid: int, name: str, arguments: tuple[str, ...], threads: dict[int, str]) -> None:
+def add_process(
+    host: FakeHost, pid: int, name: str, arguments: tuple[str, ...], threads: dict[int, str]
+) -> None:
     """Add a process with its threads by number and name."""
     host.file(f"proc/{pid}/comm", name + "\n")
     host.file(f"proc/{pid}/cmdline", "".join(word + "\0" for word in arguments))
@@ -341,7 +369,9 @@ def add_process(host: FakeHost, pid: int, name: str, arguments: tuple[str, ...],
         host.file(f"{task}/status", STATUS.format(name=comm))
         host.file(f"{task}/schedstat", "100 200 3\n")
         host.file(f"{task}/wchan", "kvm_vcpu_block")
-        host.file(f"{task}/cgroup", "9:name=systemd:/x\n0::/machine.slice/machine-qemu\\x2d1\\x2dweb01.scope\n")
+        host.file(
+            f"{task}/cgroup", "9:name=systemd:/x\n0::/machine.slice/machine-qemu\\x2d1\\x2dweb01.scope\n"
+        )
 
 
 def _add_commands(host: FakeHost) -> None:
@@ -350,20 +380,37 @@ def _add_commands(host: FakeHost) -> None:
         {"kind": "ingress", "handle": "ffff:", "dev": "vnet3", "parent": "ffff:fff1", "options": {}},
         {"kind": "noqueue", "handle": "0:", "dev": "br0", "root": True, "options": {}},
     ]
-    host.command("ip", """case "$*" in -V) echo "ip utility, iproute2-6.1.0" ;; *) echo '[{"ifname":"vnet3"}]' ;; esac""")
-    host.command("tc", f"""case "$*" in *qdisc*) echo {shlex.quote(json.dumps(qdiscs, separators=(",", ":")))} ;;
-        *class*) echo "class htb 1:1 root" ;; *filter*) echo "filter protocol all" ;; *) echo tc ;; esac""")
-    host.command("ethtool", """case $1 in -i) echo "driver: virtio_net" ;; *) echo "no answer" >&2; exit 75 ;; esac""")
+    host.command(
+        "ip",
+        """case "$*" in -V) echo "ip utility, iproute2-6.1.0" ;; *) echo '[{"ifname":"vnet3"}]' ;; esac""",
+    )
+    host.command(
+        "tc",
+        f"""case "$*" in *qdisc*) echo {shlex.quote(json.dumps(qdiscs, separators=(",", ":")))} ;;
+        *class*) echo "class htb 1:1 root" ;; *filter*) echo "filter protocol all" ;; *) echo tc ;; esac""",
+    )
+    host.command(
+        "ethtool", """case $1 in -i) echo "driver: virtio_net" ;; *) echo "no answer" >&2; exit 75 ;; esac"""
+    )
     domain = host.file("domain.xml", DOMAIN)
-    host.command("virsh", f"""case "$*" in
+    host.command(
+        "virsh",
+        f"""case "$*" in
         *--uuid*) echo 11111111-2222-3333-4444-555555555555; echo 'not a; uuid' ;;
         *dumpxml*) cat {shlex.quote(str(domain))} ;;
-        *) echo "virsh $*" ;; esac""")
-    host.command("ovs-vsctl", f"""case "$*" in --version) echo "ovs-vsctl (Open vSwitch) 2.17.2" ;;
-        *) printf "%s\\n" {shlex.quote(json.dumps(INTERFACES, separators=(",", ":")))} ;; esac""")
-    host.command("dmesg", """echo '[    1.0] vnet3: entered promiscuous mode'
+        *) echo "virsh $*" ;; esac""",
+    )
+    host.command(
+        "ovs-vsctl",
+        f"""case "$*" in --version) echo "ovs-vsctl (Open vSwitch) 2.17.2" ;;
+        *) printf "%s\\n" {shlex.quote(json.dumps(INTERFACES, separators=(",", ":")))} ;; esac""",
+    )
+    host.command(
+        "dmesg",
+        """echo '[    1.0] vnet3: entered promiscuous mode'
         echo '[    2.0] unrelated'
-        echo '[    3.0] IN=vnet3 OUT= MAC=52:54:00 SRC=192.0.2.7 DST=192.0.2.8'""")
+        echo '[    3.0] IN=vnet3 OUT= MAC=52:54:00 SRC=192.0.2.7 DST=192.0.2.8'""",
+    )
 
 
 def sha256(data: bytes) -> str:

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import yaml
 
-from fake_host import (
+from collectors.fake_host import (
     QUICK,
     SECRETS,
     STAT_FIELDS_SHOWN,
@@ -27,7 +27,20 @@ from fake_host import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-ODD_NAMES = ("-x", 'a"b', "$(id)", "*", "back\\sl", "bytes\udcff\udcc3", "ü", "semi;id", ".dot", "#hash", "'", "@")
+ODD_NAMES = (
+    "-x",
+    'a"b',
+    "$(id)",
+    "*",
+    "back\\sl",
+    "bytes\udcff\udcc3",
+    "ü",
+    "semi;id",
+    ".dot",
+    "#hash",
+    "'",
+    "@",
+)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +59,9 @@ def bundle(taken: tuple[FakeHost, Outcome]) -> Bundle:
     return taken[1].bundle
 
 
-def test_the_last_line_of_stdout_is_the_path_of_a_private_file(taken: tuple[FakeHost, Outcome], bundle: Bundle) -> None:
+def test_the_last_line_of_stdout_is_the_path_of_a_private_file(
+    taken: tuple[FakeHost, Outcome], bundle: Bundle
+) -> None:
     host, outcome = taken
 
     assert outcome.stdout == f"{bundle.path}\n"
@@ -55,7 +70,9 @@ def test_the_last_line_of_stdout_is_the_path_of_a_private_file(taken: tuple[Fake
     assert stat.S_IMODE(bundle.path.stat().st_mode) == 0o600
 
 
-def test_stderr_ends_with_where_size_sum_and_what_to_do(taken: tuple[FakeHost, Outcome], bundle: Bundle) -> None:
+def test_stderr_ends_with_where_size_sum_and_what_to_do(
+    taken: tuple[FakeHost, Outcome], bundle: Bundle
+) -> None:
     content = bundle.path.read_bytes()
 
     assert f"size    {len(content)} bytes" in taken[1].stderr
@@ -75,10 +92,14 @@ def test_the_manifest_names_every_member_with_its_sum(bundle: Bundle) -> None:
 
     assert set(there) == set(bundle.members) - {"manifest.json", "collector.log"}
     for path, row in there.items():
-        assert (row["bytes"], row["sha256"]) == (len(bundle.members[path]), sha256(bundle.members[path])), path
+        assert (row["bytes"], row["sha256"]) == (len(bundle.members[path]), sha256(bundle.members[path])), (
+            path
+        )
 
 
-def test_the_manifest_tells_host_collector_options_and_times(bundle: Bundle, taken: tuple[FakeHost, Outcome]) -> None:
+def test_the_manifest_tells_host_collector_options_and_times(
+    bundle: Bundle, taken: tuple[FakeHost, Outcome]
+) -> None:
     manifest = bundle.manifest
     script = TREE / "collectors" / "host" / "vnetkb-collect"
 
@@ -175,7 +196,9 @@ def test_no_secret_and_no_address_of_memory_is_taken(bundle: Bundle) -> None:
         assert line.endswith(STAT_FIELDS_SHOWN)
 
 
-def test_virsh_is_read_only_and_asked_as_little_as_possible(taken: tuple[FakeHost, Outcome], bundle: Bundle) -> None:
+def test_virsh_is_read_only_and_asked_as_little_as_possible(
+    taken: tuple[FakeHost, Outcome], bundle: Bundle
+) -> None:
     calls = [call for call in taken[0].called("virsh") if call != "--version"]
     xml = bundle.text("virsh-dumpxml")
 
@@ -205,7 +228,10 @@ def samples(text: str) -> list[list[str]]:
 
 def test_the_series_brackets_the_snapshots(bundle: Bundle) -> None:
     manifest = bundle.manifest
-    marks = [samples(bundle.text(kind, None)) for kind in ("proc-net-dev", "softnet-stat", "proc-stat", "task-schedstat")]
+    marks = [
+        samples(bundle.text(kind, None))
+        for kind in ("proc-net-dev", "softnet-stat", "proc-stat", "task-schedstat")
+    ]
 
     assert marks.count(marks[0]) == len(marks)
     assert [int(mark[1]) for mark in marks[0]] == list(range(manifest["series"]["samples"]))
@@ -223,7 +249,11 @@ def test_a_sample_is_the_raw_file(bundle: Bundle, taken: tuple[FakeHost, Outcome
     assert rest.startswith(raw)
     assert "intr" not in bundle.text("proc-stat", None)
     assert "intr 5 6 7" in bundle.text("proc-stat")
-    sampled = {line.split("/task/")[1].split("/")[0] for line in bundle.text("task-schedstat", None).splitlines() if "/task/" in line}
+    sampled = {
+        line.split("/task/")[1].split("/")[0]
+        for line in bundle.text("task-schedstat", None).splitlines()
+        if "/task/" in line
+    }
     assert sampled == {"4711", "4712", "900"}
 
 
@@ -235,7 +265,9 @@ def test_what_was_not_asked_for_or_cannot_be_is_said(bundle: Bundle) -> None:
 def test_without_options_all_taps_are_taken(host: FakeHost, shell: list[str], tmp_path: Path) -> None:
     found = host.run(shell, *QUICK, "--snapshots", "1", "--quiet")
 
-    tasks = {line.split("/task/")[1].split("/")[0] for line in found.bundle.text("task-schedstat").splitlines()}
+    tasks = {
+        line.split("/task/")[1].split("/")[0] for line in found.bundle.text("task-schedstat").splitlines()
+    }
     assert tasks == {"4711", "4712", "4713", "900", "4800"}
     assert found.stderr == ("" if found.bundle.manifest["root"] else found.stderr)
     assert found.bundle.text("ethtool-i") == "@ eth0\ndriver: virtio_net\n@ br0\ndriver: virtio_net\n"

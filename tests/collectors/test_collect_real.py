@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rig
 
-from fake_host import SCRIPT, Bundle
+import rig
+from collectors.fake_host import SCRIPT, Bundle
 from vnetkb.bundle import read_bundle
 
 pytestmark = [
@@ -48,7 +48,9 @@ def test_a_tap_whose_reader_stopped(shell: list[str], tmp_path: Path) -> None:
         sender = rig.Sender(DEVICE, rig.Load.at_rate(400))
         with rig.running(reader, sender):
             time.sleep(0.1)
-            found = collect(shell, tmp_path, "--interval", "0.8", "--every", "0.1", "--trace", "0.4", "--quiet")
+            found = collect(
+                shell, tmp_path, "--interval", "0.8", "--every", "0.1", "--trace", "0.4", "--quiet"
+            )
             return found | {"reader": reader.pid, "dropped": rig.statistics(DEVICE)["tx_dropped"]}
 
     found = rig.in_sandbox(body)
@@ -93,7 +95,9 @@ def check_trace(bundle: Bundle) -> None:
     assert begin < told["start_monotonic_s"] < told["stop_monotonic_s"] <= end
     assert mine
     assert all((event.cpu, event.skbaddr) in freed for event in mine)
-    assert all(told["start_monotonic_s"] - 0.02 <= event.time_s <= told["stop_monotonic_s"] + 0.02 for event in mine)
+    assert all(
+        told["start_monotonic_s"] - 0.02 <= event.time_s <= told["stop_monotonic_s"] + 0.02 for event in mine
+    )
     assert all(event.rc != 0 for event in mine)
     assert "events/skb/kfree_skb/format:" in bundle.text("trace-features")
 
@@ -108,15 +112,27 @@ def check_parsers(bundle: Bundle) -> None:
         if importlib.util.find_spec(f"vnetkb.parsers.{name}") is not None:
             importlib.import_module(f"vnetkb.parsers.{name}").parse(bundle.members[row["path"]])
             parsed.add(row["id"])
-    assert {"sysfs-net", "proc-net-dev", "task-stat", "task-wchan", "proc-cmdline", "tun-fdinfo", "ip-link"} <= parsed
+    assert {
+        "sysfs-net",
+        "proc-net-dev",
+        "task-stat",
+        "task-wchan",
+        "proc-cmdline",
+        "tun-fdinfo",
+        "ip-link",
+    } <= parsed
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_during_the_trace_leaves_no_instance(shell: list[str], tmp_path: Path, which: signal.Signals) -> None:
+def test_a_signal_during_the_trace_leaves_no_instance(
+    shell: list[str], tmp_path: Path, which: signal.Signals
+) -> None:
     def body() -> dict[str, Any]:
         with rig.Tap(DEVICE):
             words = [*shell, str(SCRIPT), "--output", str(tmp_path), "--interval", "30", "--trace", "20"]
-            run = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, text=True)
+            run = subprocess.Popen(
+                words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, text=True
+            )
             end = time.monotonic() + 20
             while not (made := list(INSTANCES.glob(f"vnetkb-{run.pid}-*"))) and time.monotonic() < end:
                 time.sleep(0.02)
@@ -137,7 +153,9 @@ def test_waiting_for_a_real_drop(shell: list[str], tmp_path: Path) -> None:
         tap = rig.Tap(DEVICE, tx_queue_len=10)
         reader = rig.Reader(tap, rig.never_read)
         words = [*shell, str(SCRIPT), "--output", str(tmp_path), "--wait-for-drop", "20", "--interval", "0.3"]
-        run = subprocess.Popen([*words, "--every", "0.1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        run = subprocess.Popen(
+            [*words, "--every", "0.1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         time.sleep(1)
         still_waiting = run.poll() is None
         sender = rig.Sender(DEVICE, rig.Load.at_rate(400))
@@ -153,7 +171,11 @@ def test_waiting_for_a_real_drop(shell: list[str], tmp_path: Path) -> None:
     assert waited["dropped"] is True
     assert waited["devices"] == [DEVICE]
     assert 0 < waited["waited_s"] < 20
-    drops = [int(line.split()[12]) for line in bundle.text("proc-net-dev", None).splitlines() if f"{DEVICE}:" in line]
+    drops = [
+        int(line.split()[12])
+        for line in bundle.text("proc-net-dev", None).splitlines()
+        if f"{DEVICE}:" in line
+    ]
     assert drops[0] == 0
     assert drops[-1] > 0
 

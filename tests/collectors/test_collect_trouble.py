@@ -9,12 +9,15 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from fake_host import QUICK, SCRIPT, SHELLS, Bundle, FakeHost, Outcome, net_dev, rich_host
+from collectors.fake_host import QUICK, SCRIPT, SHELLS, Bundle, FakeHost, Outcome, net_dev, rich_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: needs root")
 
@@ -24,19 +27,30 @@ sleep 100 &
 sleep 100
 sleep 100"""
 NOT_GNU = 'echo "timeout: unrecognized option" >&2; exit 1'
+APPLETS = """awk cat cut date dmesg du find grep gzip head id ln ls mkdir mv rm sed sh sha256sum sleep sort
+tail tar tr true uname wc xargs"""
 OLD = """case "$*" in *-j*) echo 'Option "-j" is unknown, try "help".' >&2; exit 255 ;; esac"""
+OLD_TC = f"""{OLD}
+case "$*" in
+  *qdisc*) echo "qdisc htb 1: dev vnet3 root refcnt 2" ;;
+  *class*) echo "class htb 1:1 root" ;;
+esac"""
+BAD_OVS = """case "$*" in --version) exec yes flood ;; esac
+echo "no permission: Permission denied" >&2; exit 1"""
 
 
 @pytest.fixture(scope="session", params=["gnu-timeout", "own-watch"])
-def bad_day(shell: list[str], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeHost, Outcome]:
+def bad_day(
+    shell: list[str], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[FakeHost, Outcome]:
     """Return a collection in which nearly every command misbehaves, once without GNU's timeout."""
     host = rich_host(tmp_path_factory.mktemp("bad"))
     if request.param == "own-watch":
         host.command("timeout", NOT_GNU)
     host.command("ip", f'case "$*" in -V) exit 0 ;; esac\n{HANG}')
-    host.command("tc", f'{OLD}\ncase "$*" in *qdisc*) echo "qdisc htb 1: dev vnet3 root refcnt 2" ;; *class*) echo "class htb 1:1 root" ;; esac')
+    host.command("tc", OLD_TC)
     host.command("virsh", 'echo "half a line"; echo "error: no connection" >&2; exit 1')
-    host.command("ovs-vsctl", 'case "$*" in --version) exec yes flood ;; *) echo "no permission: Permission denied" >&2; exit 1 ;; esac')
+    host.command("ovs-vsctl", BAD_OVS)
     host.command("ethtool", "kill -SEGV $$")
     return host, host.run(shell, *QUICK, "--snapshots", "2", env={"VNETKB_LIMIT_S": "1"})
 
@@ -119,7 +133,9 @@ def test_ctrl_c_during_a_command_leaves_nothing(host: FakeHost, shell: list[str]
 
 
 @pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_between_snapshots_leaves_nothing(host: FakeHost, shell: list[str], which: signal.Signals) -> None:
+def test_a_signal_between_snapshots_leaves_nothing(
+    host: FakeHost, shell: list[str], which: signal.Signals
+) -> None:
     run = host.start(shell, "--interval", "60", "--every", "30")
     wait_for(lambda: "ovs-vsctl" in host.calls.read_text(encoding="ascii") if host.calls.exists() else False)
     time.sleep(0.3)
@@ -164,7 +180,9 @@ def test_a_broken_pipe_for_progress_does_not_matter(host: FakeHost, shell: list[
 @pytest.mark.parametrize("size", ["8k", "100k", "300k"])
 def test_a_full_disk_leaves_nothing(host: FakeHost, shell: list[str], size: str) -> None:
     left = host.root.parent / "left"
-    body = f'mount -t tmpfs -o size={size} none {host.out} || exit 99; "$@"; rc=$?; ls -A {host.out} >{left}; exit $rc'
+    body = f"""mount -t tmpfs -o size={size} none {host.out} || exit 99
+        "$@"; rc=$?
+        ls -A {host.out} >{left}; exit $rc"""
     host.file("proc/stat", "cpu  1 2 3 4\n" * 20000)
 
     outcome = host.run(shell, *QUICK, before=("unshare", "-m", "sh", "-c", body, "sh"))
@@ -190,7 +208,9 @@ def open_host() -> Iterator[FakeHost]:
 
 @needs_root
 @pytest.mark.parametrize("prefix", [True, False], ids=["made-up", "real"])
-def test_without_root_there_is_a_bundle_that_says_so(open_host: FakeHost, shell: list[str], *, prefix: bool) -> None:
+def test_without_root_there_is_a_bundle_that_says_so(
+    open_host: FakeHost, shell: list[str], *, prefix: bool
+) -> None:
     before = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     (open_host.root / "proc/4711/fd").chmod(0o700)
 
@@ -227,7 +247,11 @@ def test_waiting_ends_at_the_first_drop(host: FakeHost, shell: list[str]) -> Non
     assert waited == {"max_s": 20, "waited_s": waited["waited_s"], "dropped": True, "devices": ["vnet3"]}
     before, *_ = bundle.manifest["snapshots"]
     drops = [line.split()[12] for line in bundle.text("proc-net-dev", None).splitlines() if "vnet3" in line]
-    times = [float(line.split()[2]) for line in bundle.text("proc-net-dev", None).splitlines() if line.startswith("@ ")]
+    times = [
+        float(line.split()[2])
+        for line in bundle.text("proc-net-dev", None).splitlines()
+        if line.startswith("@ ")
+    ]
     assert drops[0] == "5"
     first_with_drop = times[drops.index("6")]
     assert first_with_drop <= before["monotonic_s"]
@@ -270,8 +294,7 @@ def test_busybox_alone_is_enough(host: FakeHost, tmp_path: Path) -> None:
     for folder in ("bin", "out", "lib", "lib64", "usr/lib", "proc", "sys", "dev", "host"):
         (jail / folder).mkdir(parents=True)
     shutil.copy(busybox, jail / "bin/busybox")
-    for applet in ("awk cat cut date dmesg du find grep gzip head id ln ls mkdir mv rm sed sh sha256sum sleep sort tail tar tr "
-                   "true uname wc xargs").split():  # fmt: skip
+    for applet in APPLETS.split():
         (jail / "bin" / applet).symlink_to("busybox")
     shutil.copy(SCRIPT, jail / "collect")
     body = f"""set -e; cd {jail}
@@ -300,8 +323,14 @@ def test_busybox_alone_is_enough(host: FakeHost, tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_command_stuck_in_the_kernel_is_not_waited_for(host: FakeHost, shell: list[str], tmp_path: Path) -> None:
-    if shutil.which("mkfs.ext4") is None or shutil.which("fsfreeze") is None or not Path("/dev/loop-control").exists():
+def test_a_command_stuck_in_the_kernel_is_not_waited_for(
+    host: FakeHost, shell: list[str], tmp_path: Path
+) -> None:
+    if (
+        shutil.which("mkfs.ext4") is None
+        or shutil.which("fsfreeze") is None
+        or not Path("/dev/loop-control").exists()
+    ):
         pytest.skip("NOT TESTED: no way to make a process that is stuck in the kernel")
     frozen = tmp_path / "frozen"
     frozen.mkdir()
