@@ -241,8 +241,8 @@ class Topology:
     def receive_buffers(self, tap: str) -> int | None:
         """Size of the guest's receive virtqueue: how many buffers it can have posted for each queue.
 
-        QEMU's argument rx_queue_size, or its default of 256 (hw/net/virtio-net.c); None where QEMU's arguments
-        for this NIC were not seen.
+        QEMU's rx_queue_size, or its default of 256 (hw/net/virtio-net.c); None where QEMU's arguments for
+        this NIC were not seen.
         """
         nic = self._qemu_nics.get(tap)
         if not nic:
