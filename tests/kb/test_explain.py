@@ -72,6 +72,13 @@ def test_a_drop_reason_is_explained_by_its_sites_and_causes(ours: KnowledgeBase,
     assert "tap.tx_dropped" in section(found, "counts")
 
 
+def test_a_kernel_without_reasons_says_so(small: KnowledgeBase) -> None:
+    assert section(one(small, "FULL_RING", "6.1.192"), "kernels") == ""
+    old = one(small, "FULL_RING", "5.10.223")
+    assert section(old, "kernels").startswith("Nothing gives this reason in this kernel")
+    assert "box.box_xmit.ring_full" in section(old, "given when")
+
+
 def test_a_counter_says_both_directions_and_what_it_is_not(ours: KnowledgeBase) -> None:
     text = to_text(one(ours, "TX dropped"))
     assert "Host TX on the tap is guest RX" in text

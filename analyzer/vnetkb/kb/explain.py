@@ -443,18 +443,29 @@ class _Teller:
         return cited.text + kernels_text
 
     def _reason(self, reason: str) -> Iterator[Section]:
-        sites = [site for site in _reasons(self._kb)[reason] if self.kernel.has(site.kernels)]
+        everywhere = sorted(_reasons(self._kb)[reason], key=lambda site: not site.id.startswith("tun."))
+        sites = [site for site in everywhere if self._gives(site, reason)]
         yield _text(
             "means",
             "The kernel freed a packet and gave this reason in the trace event skb:kfree_skb. Its number "
             "differs between kernels, only the name means something.",
         )
+        if not sites:
+            yield _text("kernels", "Nothing gives this reason in this kernel; below is where others give it.")
+        sites = sites or everywhere
         rows = [(f"{site.title}. {site.condition}", f"At {site.id}") for site in sites]
         yield Section("given when", tuple(Row("", text) for pair in rows for text in pair))
         moved = sorted({move.counter for site in sites for move in site.moves})
         yield Section("counts", tuple(Row(each, self._title(each)) for each in moved))
         identities = {site.id for site in sites}
         yield from self._causes(rule for rule in self._kb.rules.values() if identities & set(rule.sites))
+
+    def _gives(self, site: Site, reason: str) -> bool:
+        """Tell whether a site gives a reason in the kernel asked for."""
+        return any(
+            reason in _REASON.findall(text.text) and self.kernel.has(text.kernels or site.kernels)
+            for text in site.reasons
+        )
 
     def _rule(self, rule: Rule) -> Iterator[Section]:
         if rule.refines is not None:
