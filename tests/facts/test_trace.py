@@ -85,3 +85,14 @@ def test_frees_of_the_core_are_counted_by_function(tmp_path: Path) -> None:
     assert facts(tmp_path, free).fact("trace.frees_in_validate").value == 1
     bare = FREE.format(cpu=0, at=1000.5, skb=SKB.format(7), place="0xffffffff9a1", reason="")
     assert facts(tmp_path, bare).fact("trace.frees_in_validate").value is None
+
+
+def test_a_kernel_without_drop_reasons_is_not_asked_for_a_trace_of_them(tmp_path: Path) -> None:
+    event = "/sys/kernel/tracing/events/skb/kfree_skb"
+    features = f"{event}/format:name: kfree_skb\n{event}/format:\tfield:void * location;\toffset:16;\n"
+    devices = [Device("vnet3", (0, 10), (0, 0))]
+    for text, missing in ((features, ()), ("", ("trace",))):
+        host = Host(devices, captures={"host/0/trace-features": text} if text else {})
+        source = build(read_bundle(host.write(tmp_path)), load_kb()).subjects["tap", "vnet3"]
+        fact = source.fact("trace.full_ring_share")
+        assert (fact.value, fact.missing) == (None, missing)

@@ -31,7 +31,9 @@ def quantity(value: Value | None, unit: str | None) -> str:
         text = f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
     else:
         text = str(value)
-    return f"{text} {unit}" if unit and unit != "count" and not isinstance(value, str) else text
+    if not unit or unit == "count" or isinstance(value, str):
+        return text
+    return f"{text} {'packet' if unit == 'packets' and value == 1 else unit}"
 
 
 def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequence[int | None] = ()) -> str:

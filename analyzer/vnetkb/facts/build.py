@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts import tap_device, tap_reader, tap_ring, tap_trace, witnesses
 from vnetkb.facts.behaviours import resolve
 from vnetkb.facts.model import HostSummary, Notice, Observation, Observations, State, Subject, Symptom
-from vnetkb.facts.tables import Tables
+from vnetkb.facts.tables import NOTHING_THERE, Tables
 from vnetkb.facts.tap import TapFacts
 from vnetkb.facts.timeline import Timeline
 from vnetkb.facts.topology import Topology
@@ -24,7 +24,7 @@ PROVIDED_BY = (tap_device, tap_reader, tap_ring, tap_trace)
 
 COUNTER = "tap.tx_dropped"
 U32_BEHAVIOUR = "tap-drops-per-cpu-u32"
-NOTHING_THERE = ("not-asked", "not-found", "not-supported", "empty")
+BY_CHOICE = ("not-asked", *NOTHING_THERE)
 
 
 def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
@@ -84,7 +84,7 @@ def _missing(bundle: Bundle, kb: KnowledgeBase) -> tuple[str, ...]:
                 for c in bundle.manifest.captures
                 if c.id in needed
                 and bundle.data(c.id, c.snapshot, c.scope) is None
-                and not (c.absent is not None and c.absent.reason in NOTHING_THERE)
+                and not (c.absent is not None and c.absent.reason in BY_CHOICE)
             }
         )
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vnetkb.bundle import Bundle
 
 UPTIME_STEP_S = 0.01
+NOTHING_THERE = ("not-found", "not-supported", "empty")
 
 
 class Tables:
@@ -110,6 +111,11 @@ class Tables:
     def path(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Return the member path of a capture."""
         return self.bundle.path(capture, snapshot, scope)
+
+    def can_be_had(self, capture: str) -> bool:
+        """Whether collecting again could give a capture: not where the host has nothing of the kind."""
+        kept = [c for c in self.bundle.manifest.captures if c.id == capture]
+        return not kept or not all(c.absent is not None and c.absent.reason in NOTHING_THERE for c in kept)
 
     def seconds_apart(self, one: str, other: str, n: int) -> float | None:
         """How far apart in time two captures of a snapshot can lie at the most; None when that is not known.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -69,9 +70,10 @@ class TapFacts:
         """Return one fact; a name that no function provides is unknown."""
         if name not in self._facts:
             provider = PROVIDERS.get(name)
-            self._facts[name] = (
-                provider(self) if provider else Fact(name, why_unknown="not computed for a tap")
-            )
+            fact = provider(self) if provider else Fact(name, why_unknown="not computed for a tap")
+            if fact.missing:
+                fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
+            self._facts[name] = fact
         return self._facts[name]
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vnetkb.facts.model import Fact
@@ -154,6 +155,15 @@ def _queues_attached(tap: TapFacts) -> Fact:
 @provides("tap.queues_detached")
 def _queues_detached(tap: TapFacts) -> Fact:
     return _queues(tap, "tap.queues_detached", "numdisabled")
+
+
+@provides("tap.queue_count")
+def _queue_count(tap: TapFacts) -> Fact:
+    attached = tap.fact("tap.queues_attached")
+    if tap.fact("tap.multi_queue").value is False:
+        ends = tuple(1 for _ in tap.tables.snapshots)
+        return Fact("tap.queue_count", 1, ends, captures=tap.fact("tap.multi_queue").captures)
+    return replace(attached, name="tap.queue_count")
 
 
 @provides("tap.qdisc")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
+from vnetkb.facts.host import HostFacts
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
 
@@ -29,6 +30,8 @@ REASON_FACTS = {
 def _reason_share(tap: TapFacts, name: str) -> Fact:
     """Share, in per cent, of the traced drops of this device that carry one of the fact's reasons."""
     path = tap.tables.path("trace", None, "series")
+    if tap.traced is None and HostFacts(tap.tables).fact("host.trace_has_drop_reasons").value is False:
+        return Fact(name, why_unknown="this kernel gives no drop reasons, so a trace could not tell")
     if tap.traced is None:
         return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     if not tap.traced:
