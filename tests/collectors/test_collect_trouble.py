@@ -69,6 +69,22 @@ def test_a_hanging_command_is_not_asked_again(bad_day: tuple[FakeHost, Outcome])
     assert bad_day[1].bundle.capture("ip-link", 1)["absent"]["reason"] == "timed-out"
 
 
+def test_a_file_that_never_answers_costs_no_other(host: FakeHost) -> None:
+    (host.root / "proc/schedstat").unlink()
+    for path in ("sys/class/net/br0/carrier", "proc/schedstat"):
+        os.mkfifo(host.root / path)
+
+    bundle = host.run(SHELLS["dash"], *QUICK, env={"VNETKB_LIMIT_S": "1"}).bundle
+
+    for snapshot in (0, 1):
+        row = bundle.capture("sysfs-net", snapshot)
+        assert (row["truncated"], row["exit_status"]) == (True, 124)
+        for name in ("vnet3", "br0", "eth0"):
+            assert f"{name}/statistics/tx_dropped:5\n" in bundle.text("sysfs-net", snapshot)
+    assert bundle.capture("proc-schedstat")["absent"]["detail"] == "no output within 1 s"
+    assert "not asked again" in bundle.capture("proc-schedstat", 1)["absent"]["detail"]
+
+
 def test_an_old_tool_is_asked_for_text(bad_day: tuple[FakeHost, Outcome]) -> None:
     bundle = bad_day[1].bundle
 
