@@ -48,3 +48,8 @@ def test_the_bundle_is_small_and_names_nobody(bundle: Path) -> None:
     assert bundle.stat().st_size < SIZE_LIMIT
     assert read.manifest.host == "node7"
     assert not read.notices
+
+
+def test_there_is_a_recording_of_both_kinds_of_vhost_worker() -> None:
+    kernels = {parts(bundle)[1] for bundle in RECORDED}
+    assert {verdict.READER_KINDS[kernel] for kernel in kernels} >= {"vhost-kthread", "vhost-thread"}

@@ -40,7 +40,6 @@ class Stage:
         run(
             f"modprobe tun && modprobe vhost_net && ip link add br0 type bridge"
             f" && ip addr add {HOST_ADDRESS}/24 dev br0 && ip link set br0 up"
-            f" && ip neigh add {GUEST_ADDRESS} lladdr {GUEST_MAC} dev br0 nud permanent"
         )
         vhost_switch = "on" if vhost else "off"
         command = [
@@ -54,9 +53,11 @@ class Stage:
             command += ["-incoming", "exec:cat /state/saved"]
         self.machine.start(shlex.join(command), log=f"/run/{VM}.log")
         self.machine.wait_for(f"[ -e /sys/class/net/{TAP} ] && [ -S /run/{VM}.qmp ]")
+        # The bridge takes over the address of its first port, and with that forgets its neighbours.
         run(
             f"ip link set {TAP} address fe:54:00:aa:bb:01 txqueuelen {tx_queue_len} master br0"
             f" && tc qdisc replace dev {TAP} root noqueue && ip link set {TAP} up"
+            f" && ip neigh replace {GUEST_ADDRESS} lladdr {GUEST_MAC} dev br0 nud permanent"
         )
         if guest == "linux":
             # The guest was stopped when its state was saved, so it is stopped when that is loaded.
