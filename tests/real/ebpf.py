@@ -68,12 +68,15 @@ def redirecting_to_neighbour(ifindex: int) -> bytes:
     return arguments + _call(HELPER_REDIRECT_NEIGH) + EXIT
 
 
-def multiplying(ifindex: int, copies: int) -> bytes:
-    """Return a program for tc that sends `copies` copies out of another device, in one go, and passes on."""
-    loop = _copy(1, 6) + _set(2, ifindex) + _set(3, 0) + _call(HELPER_CLONE_REDIRECT)
-    loop += instruction(0x07, 7, value=1)
-    back = -(len(loop) // 8 + 1)
-    return _copy(6, 1) + _set(7, 0) + loop + instruction(0xA5, 7, offset=back, value=copies) + returning(0)
+def multiplying(copies: int, *targets: int) -> bytes:
+    """Return a program for tc that sends `copies` copies out of each other device, in one go, and passes on."""
+    program = _copy(6, 1)
+    for target in targets:
+        loop = _copy(1, 6) + _set(2, target) + _set(3, 0) + _call(HELPER_CLONE_REDIRECT)
+        loop += instruction(0x07, 7, value=1)
+        back = -(len(loop) // 8 + 1)
+        program += _set(7, 0) + loop + instruction(0xA5, 7, offset=back, value=copies)
+    return program + returning(TCX_PASS)
 
 
 def _bpf(command: int, attributes: bytes) -> int:

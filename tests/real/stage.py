@@ -29,12 +29,14 @@ SIZE = 128
 ETHERTYPE = rig.LOCAL_EXPERIMENTAL_ETHERTYPE
 IPV4 = 0x0800
 ARP = 0x0806
+VLAN = 0x8100
 IPV6 = 0x86DD
 BROADCAST = b"\xff" * 6
 
 IFF_TUN = 0x0001
 IFF_NAPI = 0x0010
 IFF_NAPI_FRAGS = 0x0020
+TUNSETOFFLOAD = 0x4004_54D0
 TUNSETSNDBUF = 0x4004_54D4
 TUNSETCARRIER = 0x4004_54E2
 SOL_PACKET = 263
@@ -65,6 +67,7 @@ class Loss:
         elsewhere: Counters of the site for other kinds of device than the one of this trigger.
         also: Further counters -> (device, amount) that rise for the same packets, each by a site of its own.
         amounts: Counter -> amount, where that is not the number of lost packets.
+        at_least: Counters of which the amount is the least that must be seen.
         protocols: Ethertypes of the lost packets.
         frees: Lost packets that skb:kfree_skb shows, where that is not the number of lost packets.
     """
@@ -75,6 +78,7 @@ class Loss:
     elsewhere: Sequence[str] = ()
     also: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     amounts: Mapping[str, int] = field(default_factory=dict)
+    at_least: Sequence[str] = ()
     protocols: Sequence[int] = (ETHERTYPE,)
     frees: int | None = None
 
@@ -177,11 +181,21 @@ def ipv4(
     source: str = "192.0.2.1",
     to: str = "192.0.2.2",
     protocol: int = 17,
+    ttl: int = 64,
+    words: int | None = None,
+    options: bytes = b"",
+    cut: int = 0,
     good: bool = True,
 ) -> bytes:
-    """Return an IPv4 packet; one that is not `good` has a wrong header checksum."""
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0)
-    head += socket.inet_aton(source) + socket.inet_aton(to)
+    """Return an IPv4 packet.
+
+    `words` is the header length that it says it has, `cut` how many bytes more than there are; one that is not
+    `good` has a wrong header checksum.
+    """
+    length = 20 + len(options)
+    version = 0x40 | (length // 4 if words is None else words)
+    head = struct.pack("!BBHHHBBH", version, 0, length + len(payload) + cut, 0, 0, ttl, protocol, 0)
+    head += socket.inet_aton(source) + socket.inet_aton(to) + options
     return head[:10] + (checksum(head) ^ (not good)).to_bytes(2, "big") + head[12:] + payload
 
 
@@ -190,9 +204,9 @@ def udp(payload: bytes = b"x" * 20, *, port: int = 9, check: int = 0) -> bytes:
     return struct.pack("!HHHH", 4000, port, 8 + len(payload), check) + payload
 
 
-def tcp(payload: bytes = b"", *, words: int = 5, flags: int = 0x10) -> bytes:
+def tcp(payload: bytes = b"", *, words: int = 5) -> bytes:
     """Return a TCP segment whose header says that it has `words` 32-bit words."""
-    return struct.pack("!HHIIBBHHH", 4000, 4001, 1, 1, words << 4, flags, 1000, 0, 0) + payload
+    return struct.pack("!HHIIBBHHH", 4000, 4001, 1, 1, words << 4, 0x10, 1000, 0, 0) + payload
 
 
 def gso_header(gso_size: int, *, header_length: int = 54, gso_type: int = GSO_TCPV4) -> bytes:
@@ -203,6 +217,10 @@ def gso_header(gso_size: int, *, header_length: int = 54, gso_type: int = GSO_TC
 def tcp_frame(payload: int, *, words: int = 5) -> bytes:
     """Return a frame with a TCP segment of `payload` bytes."""
     return frame(0, ethertype=IPV4, payload=ipv4(tcp(bytes(payload), words=words), protocol=6))
+
+
+GSO_THAT_FAILS = gso_header(80) + tcp_frame(100, words=15)
+"""A header and a packet that looks longer than a segment until the length of its TCP header is known."""
 
 
 def send(device: str, frames: Iterable[bytes], *, header: bytes = b"", bypass: bool = False) -> int:
@@ -236,11 +254,16 @@ class Listener:
 
     def count(self) -> int:
         """Return how many frames came since the last call, those that it sent itself left out."""
-        frames = 0
-        with suppress(BlockingIOError):
+        return len(self.take())
+
+    def take(self) -> list[bytes]:
+        """Return the frames themselves; a device that went down gives no more."""
+        frames = []
+        with suppress(OSError):
             while True:
-                _, address = self._port.recvfrom(65536)
-                frames += address[2] != socket.PACKET_OUTGOING
+                data, address = self._port.recvfrom(65536)
+                if address[2] != socket.PACKET_OUTGOING:
+                    frames.append(data)
         return frames
 
 
@@ -325,6 +348,12 @@ def open_macvtap(name: str, *, vnet_hdr: bool = True) -> int:
     return fd
 
 
+def set_tx_queue_len(device: str, packets: int) -> None:
+    """Set the transmit queue length from within this process, so that what is freed is freed by it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, rig.SIOCSIFTXQLEN, struct.pack("16si20x", device.encode(), packets))
+
+
 def native_xdp(device: str, program: bytes) -> int:
     """Attach an XDP program that the driver runs.
 
@@ -361,11 +390,16 @@ def tc_program(device: str, program: bytes, place: int = ebpf.ATTACH_TCX_EGRESS)
         raise NotHere(f"tcx on {device}: {error}") from error
 
 
-def multiplier(name: str, target: str, copies: int) -> rig.Tap:
-    """Make a tap that turns each frame sent to it into `copies` frames out of `target`, all in one go.
+def multiplier(name: str, copies: int, *targets: str) -> rig.Tap:
+    """Make a tap that turns each frame sent to it into `copies` frames out of each target, all in one go.
 
     Nothing is received in between, so that queues fill which are empty otherwise.
     """
     tap = rig.Tap(name, vnet_hdr=False)
-    tc_program(name, ebpf.multiplying(ifindex(target), copies))
+    tc_program(name, ebpf.multiplying(copies, *(ifindex(target) for target in targets)))
     return tap
+
+
+def set_sysctl(name: str, value: str) -> None:
+    """Set a value below /proc/sys/net of this network namespace."""
+    (Path("/proc/sys/net") / name).write_text(value, encoding="ascii")
