@@ -24,6 +24,7 @@ _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CAPTURE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _INTEGER_DIGITS = 30
+_VALUES_AT_MOST = 1_000_000
 _SHOWN = 60
 
 
@@ -195,6 +196,8 @@ def load_document(data: bytes) -> dict[str, Any]:
         ManifestFault: It is not UTF-8, not JSON, nests too deeply, or holds NaN, a key twice or an enormous
             number.
     """
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > _VALUES_AT_MOST:
+        raise ManifestFault("", "more values than any collection has", f"at most {_VALUES_AT_MOST}")
     try:
         document = json.loads(
             data.decode("utf-8"),

@@ -16,10 +16,11 @@ class ParseError(Exception):
     def __init__(self, found: object, expected: str, line: int | None = None) -> None:
         """Keep the parts; `found` may be raw text or bytes and is shortened and escaped here."""
         self.found = shown(found)
-        self.expected = expected
+        # may name a file or key from the text
+        self.expected = expected if expected.isprintable() else ascii(expected)
         self.line = line
         place = "" if line is None else f"line {line}: "
-        super().__init__(f"{place}found {self.found}, expected {expected}")
+        super().__init__(f"{place}found {self.found}, expected {self.expected}")
 
 
 def shown(found: object) -> str:

@@ -8,7 +8,7 @@ import re
 from vnetkb.parsers.ethtool_blocks import parse as parse_blocks
 from vnetkb.parsers.text import decode
 
-_FEATURE = re.compile(r"^\s*([A-Za-z0-9_-]+): (on|off)\b", re.MULTILINE)
+_FEATURE = re.compile(r"^[ \t]*([A-Za-z0-9_-]+): (on|off)\b", re.MULTILINE)
 
 
 def parse(data: bytes) -> dict[str, dict[str, bool]]:

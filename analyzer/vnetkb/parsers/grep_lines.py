@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.text import is_binary_note, lines
+from vnetkb.parsers.text import lines
 
 
 def parse(data: bytes) -> list[tuple[str, str]]:
@@ -16,7 +16,7 @@ def parse(data: bytes) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for number, line in lines(data):
         path, colon, text = line.partition(":")
-        if is_binary_note(line.encode("utf-8", "surrogateescape")) or not line:
+        if not line:
             continue
         if not colon or not path:
             raise ParseError(line, "path:text", number)

@@ -9,6 +9,8 @@ from typing import Any
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import decode, integer
 
+# a value takes about a hundred bytes of memory
+_VALUES_AT_MOST = 2_000_000
 _SPACE = " \t\r\n"
 
 
@@ -29,6 +31,8 @@ def documents(data: bytes) -> list[Any]:
     Raises:
         ParseError: The text is not JSON, nests too deeply, or holds NaN or Infinity.
     """
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > _VALUES_AT_MOST:
+        raise ParseError("more values than any host has", f"at most {_VALUES_AT_MOST}")
     text = decode(data)
     found: list[Any] = []
     position = _skip(text, 0)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.parsers.errors import ParseError
+from vnetkb.parsers.text import raw_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -61,20 +62,20 @@ def parse(data: bytes, only: Collection[str] | None = None) -> dict[str, NetDevC
     Raises:
         ParseError: The two header lines or the sixteen numbers of a row are not there.
     """
-    rows = data.split(b"\n")
-    header = rows[1].split(b"|") if len(rows) > 1 else []
+    rows = raw_lines(data)
+    rows.readline()
+    headings = rows.readline()
+    header = headings.split(b"|")
     if [b" ".join(part.split()) for part in header[1:]] != list(_COLUMNS):
-        raise ParseError(
-            rows[1] if len(rows) > 1 else data, "the header with the 8 receive and 8 transmit columns", 2
-        )
+        raise ParseError(headings, "the header with the 8 receive and 8 transmit columns", 2)
     wanted = None if only is None else {name.encode("utf-8", "surrogateescape") for name in only}
     devices: dict[str, NetDevCounters] = {}
-    for number, row in enumerate(rows[2:], 3):
+    for number, row in enumerate(rows, 3):
         # a name may hold a colon on kernels before 4.18, a counter never does
         raw, colon, numbers = row.rpartition(b":")
         name = raw.strip()
         if not colon or not name:
-            if not row:
+            if not row.strip():
                 continue
             raise ParseError(row, "DEVICE: and 16 numbers", number)
         if wanted is not None and name not in wanted:

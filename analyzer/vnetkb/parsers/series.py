@@ -10,6 +10,7 @@ from vnetkb.parsers.errors import ParseError
 
 _MARK = re.compile(rb"@ ([0-9]{1,12}) ([0-9]{1,15}(?:\.[0-9]{1,9})?)\n")
 _NEXT = b"\n@ "
+_SAMPLES_AT_MOST = 1_000_000
 _EXPECTED = "'@ <sample number> <monotonic seconds>'"
 
 
@@ -40,6 +41,8 @@ def split(data: bytes) -> list[Sample]:
     found = data.find(_NEXT)
     while found >= 0:
         starts.append(found + 1)
+        if len(starts) > _SAMPLES_AT_MOST:
+            raise ParseError(f"more than {_SAMPLES_AT_MOST} samples", "fewer")
         found = data.find(_NEXT, found + 1)
     if not starts or starts[0] != 0:
         raise ParseError(data, _EXPECTED, 1)

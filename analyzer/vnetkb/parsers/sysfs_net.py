@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.text import decode, is_binary_note
+from vnetkb.parsers.text import integer, lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,12 @@ def parse(data: bytes) -> dict[str, NetDevice]:
         ParseError: A line is not ``device/file:text``, or a counter is not a number.
     """
     devices: dict[str, NetDevice] = {}
-    text = decode(data)
     last, statistics, attributes = None, {}, {}  # type: str | None, dict[str, int], dict[str, str]
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in lines(data):
         name, slash, rest = line.partition("/")
         file, colon, value = rest.partition(":")
         if not slash or not colon or not name:
-            if not line or is_binary_note(line.encode("utf-8", "surrogateescape")):
+            if not line:
                 continue
             raise ParseError(line, "DEVICE/FILE:TEXT", number)
         if name != last:
@@ -51,10 +50,7 @@ def parse(data: bytes) -> dict[str, NetDevice]:
                 device = devices[name] = NetDevice(name, {}, {})
             last, statistics, attributes = name, device.statistics, device.attributes
         if file.startswith("statistics/"):
-            try:
-                statistics[file[11:]] = int(value)
-            except ValueError:
-                raise ParseError(value, f"a number as {file} of a device", number) from None
+            statistics[file[11:]] = integer(value, file, number)
         elif file in attributes:
             attributes[file] += "\n" + value
         else:

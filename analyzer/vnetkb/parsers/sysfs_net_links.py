@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import lines
@@ -40,18 +40,13 @@ class DeviceLinks:
     is_bond: bool
 
 
-@dataclass(slots=True)
-class _Found:
-    entries: dict[str, str | None] = field(default_factory=dict)
-
-
 def parse(data: bytes) -> dict[str, DeviceLinks]:
     """Return the devices by name.
 
     Raises:
         ParseError: A line is not one of `ls -l` for a path below a device.
     """
-    devices: dict[str, _Found] = {}
+    devices: dict[str, dict[str, str | None]] = {}
     for number, line in lines(data):
         if not line or line.startswith(("total ", "ls: ")):
             continue
@@ -60,8 +55,8 @@ def parse(data: bytes) -> dict[str, DeviceLinks]:
         name, slash, entry = path.partition("/")
         if _MODE.match(line) is None or not slash or not name or not entry:
             raise ParseError(line, "a line of 'ls -ld' for DEVICE/ENTRY", number)
-        devices.setdefault(name, _Found()).entries[entry] = target if arrow else None
-    return {name: _links(found.entries) for name, found in devices.items()}
+        devices.setdefault(name, {})[entry] = target if arrow else None
+    return {name: _links(entries) for name, entries in devices.items()}
 
 
 def _links(entries: dict[str, str | None]) -> DeviceLinks:

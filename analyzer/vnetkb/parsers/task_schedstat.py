@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.text import is_binary_note
+from vnetkb.parsers.text import raw_lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -52,14 +52,14 @@ def parse(data: bytes, only_tids: Collection[int] | None = None) -> dict[int, Sc
     """
     wanted = None if only_tids is None else {b"%d" % tid for tid in only_tids}
     rows: dict[int, SchedStat] = {}
-    for number, line in enumerate(data.split(b"\n"), 1):
+    for number, line in enumerate(raw_lines(data), 1):
         if wanted is not None:
             parts = line.rsplit(b"/", 2)
             if len(parts) != _PARTS or parts[1] not in wanted:
                 continue
         match = _ROW.match(line)
         if match is None:
-            if not line or is_binary_note(line):
+            if not line.strip():
                 continue
             raise ParseError(line, "/proc/PID/task/TID/schedstat: and 3 numbers", number)
         pid, tid, run, delay, slices = map(int, match.groups())

@@ -11,7 +11,8 @@ from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import lines
 
 _N = "([0-9]{1,40})"
-_SENT = re.compile(rf"\s*Sent {_N} bytes {_N} pkts? \(dropped {_N}, overlimits {_N} requeues {_N}\)\s*")
+# policers of the old syntax print "pkts" and no requeues
+_SENT = re.compile(rf"\s*Sent {_N} bytes {_N} pkts? \(dropped {_N}, overlimits {_N}(?: requeues {_N})?\)\s*")
 _BACKLOG = re.compile(
     r"\s*(?:rate .* )?backlog ([0-9.e+]{1,40})([KMG]?)b? ([0-9]{1,40})p(?: requeues [0-9]{1,40})?\s*"
 )
@@ -79,7 +80,9 @@ def figures(details: list[str]) -> dict[str, Any]:
             if match is None:
                 raise ParseError(line, "'Sent N bytes N pkt (dropped N, overlimits N requeues N)'")
             names = ("bytes", "packets", "drops", "overlimits", "requeues")
-            found.update(zip(names, map(int, match.groups()), strict=True))
+            found.update(
+                (name, int(value)) for name, value in zip(names, match.groups(), strict=True) if value
+            )
         elif text.startswith("backlog ") and "qlen" not in found:
             match = _BACKLOG.fullmatch(line)
             if match is None:

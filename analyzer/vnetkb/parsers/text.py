@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from vnetkb.parsers.errors import ParseError
@@ -11,8 +12,7 @@ from vnetkb.parsers.errors import ParseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# grep prints this on stdout in place of a line with a NUL byte: the first up to 3.4, the second from 3.5
-_BINARY_NOTE = re.compile(rb"^(?:Binary file (.+) matches|grep: (.+): binary file matches)$")
+_LINES_AT_MOST = 2_000_000
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 
 
@@ -21,14 +21,25 @@ def decode(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
+def raw_lines(data: bytes) -> BytesIO:
+    r"""Return an iterator over the lines, each with its ``\n``, that does not hold them all at once.
+
+    Raises:
+        ParseError: There are more than two million, which no capture has: rows would take gigabytes.
+    """
+    if data.count(b"\n") > _LINES_AT_MOST:
+        raise ParseError(f"{data.count(10)} lines", f"at most {_LINES_AT_MOST}")
+    return BytesIO(data)
+
+
 def lines(data: bytes) -> Iterator[tuple[int, str]]:
-    r"""Yield (line number from 1, line) for each line; only ``\n`` ends a line, the last may lack it."""
-    text = decode(data)
-    if text.endswith("\n"):
-        text = text[:-1]
-    elif not text:
-        return
-    yield from enumerate(text.split("\n"), 1)
+    r"""Yield (line number from 1, line) for each line; only ``\n`` ends a line, the last may lack it.
+
+    Raises:
+        ParseError: There are more than two million.
+    """
+    for number, line in enumerate(raw_lines(data), 1):
+        yield number, decode(line[:-1] if line.endswith(b"\n") else line)
 
 
 def integer(text: str, what: str, line: int | None = None) -> int:
@@ -42,11 +53,6 @@ def integer(text: str, what: str, line: int | None = None) -> int:
     return int(text)
 
 
-def is_binary_note(line: bytes) -> bool:
-    """Tell whether grep printed this line to say that a file is not text."""
-    return _BINARY_NOTE.match(line) is not None
-
-
 def task_lines(data: bytes, file: str) -> Iterator[tuple[int, int, str, int]]:
     """Yield (pid, tid, text, line number) for each `grep -H` line of /proc/PID/task/TID/`file`.
 
@@ -57,7 +63,7 @@ def task_lines(data: bytes, file: str) -> Iterator[tuple[int, int, str, int]]:
     for number, line in lines(data):
         match = pattern.match(line)
         if match is None:
-            if not line or is_binary_note(line.encode("utf-8", "surrogateescape")):
+            if not line:
                 continue
             raise ParseError(line, f"/proc/PID/task/TID/{file}:…", number)
         yield int(match[1]), int(match[2]), line[match.end() :], number

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.text import decode
+from vnetkb.parsers.text import lines
 
 _MARK = re.compile(r"@ (start|stop) ([0-9]{1,15}(?:\.[0-9]{1,9})?)")
 # the task name may hold anything, but it is 15 bytes at most, too short to look like an event of ours
@@ -97,7 +97,7 @@ def parse(data: bytes) -> Trace:
     marks: dict[str, float] = {}
     events: list[FreeEvent | XmitEvent] = []
     lost = 0
-    for number, line in enumerate(decode(data).split("\n"), 1):
+    for number, line in lines(data):
         if not line or line.startswith("#"):
             written = _WRITTEN.fullmatch(line)
             if written is not None:

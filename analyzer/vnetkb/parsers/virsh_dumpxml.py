@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _FORBIDDEN = re.compile(r"<!\s*(?:DOCTYPE|ENTITY)|<\?xml-", re.IGNORECASE)
-_DECLARATION = re.compile(r"\s*<\?xml [^>]{0,200}\?>")
+_DECLARATION = re.compile(r"<\?xml [^>]{0,200}\?>")
 _END = re.compile(r"^</domain>[ \t\r]*$", re.MULTILINE)
 _DEPTH = 64
 
@@ -142,7 +142,9 @@ def _domain(document: str) -> Domain:
     parser.EndElementHandler = gather.end
     parser.CharacterDataHandler = gather.text
     try:
-        parser.Parse(_DECLARATION.sub("", document, count=1).strip(), True)  # noqa: FBT003  # expat's own signature
+        text = document.strip()
+        declaration = _DECLARATION.match(text)
+        parser.Parse(text[declaration.end() :] if declaration else text, True)  # noqa: FBT003  # expat's own signature
     except expat.ExpatError as error:
         raise ParseError(expat.ErrorString(error.code), "well-formed XML", error.lineno) from None
     name = gather.texts.get("name", "").strip()
