@@ -251,3 +251,12 @@ def test_the_compiled_form_needs_no_yaml(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+
+
+def test_one_site_is_the_same_whether_read_alone_or_with_all() -> None:
+    alone, whole = load.load_kb(), load.load_kb()
+    assert len(whole.sites) > 100
+    for name in ("tun.tun_net_xmit.ring_full", "sch_generic.noop_enqueue.drop"):
+        assert alone.sites[name] == whole.sites[name]
+    with pytest.raises(KeyError):
+        alone.sites["tun.no_such_function.at_all"]

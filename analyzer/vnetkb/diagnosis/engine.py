@@ -98,7 +98,7 @@ def _finding(
         verdict.verdict,
         cause,
         cause.sites[0] if cause and len(cause.sites) == 1 else None,
-        tuple(kb.sites[name] for name in (cause.sites if cause else ()) if name in kb.sites),
+        tuple(kb.sites[name] for name in (cause.sites if cause else ())),
         verdict.contributors,
         harm,
         reason,

@@ -21,6 +21,7 @@ from vnetkb.kb import model, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from vnetkb.kb.reference import Site
     from vnetkb.kb.strict_yaml import Data
 
 _Key = TypeVar("_Key")
@@ -230,7 +231,7 @@ class _Items:
         return model.KnowledgeBase(
             captures=_OnFirstUse(partial(self._checked, "captures")),
             counters=_OnFirstUse(partial(self._checked, "counters")),
-            sites=_OnFirstUse(partial(self._checked, "sites")),
+            sites=_OnFirstUse(partial(self._checked, "sites"), self._one_site),
             behaviours=self._found["behaviours"],
             facts=self._found["facts"],
             rules=rules,
@@ -259,6 +260,19 @@ class _Items:
             self._kind(kind)
             self.check()
         return self._found[kind]
+
+    def _one_site(self, name: object) -> Site | None:
+        """Return a site from the document of its source file alone: a diagnosis needs one or two of hundreds.
+
+        `None` where only reading all of them can tell.
+        """
+        stem = str(name).partition(".")[0]
+        found = [d for d in self._documents if d.kind == "sites" and PurePosixPath(d.path).stem == stem]
+        if len(found) != 1 or any(document.overlay for document in self._documents):
+            return None
+        how = _KINDS["sites"]
+        items = read.Reader({}, []).items(found[0].data, str(how.top), how.read)
+        return next((item for item, _ in items if item.id == name), None)
 
     def _all_origins(self) -> dict[tuple[str, str], str]:
         for kind in _KINDS:
@@ -294,9 +308,15 @@ class _Items:
 class _OnFirstUse(Mapping[_Key, _Value]):
     """A mapping that is made when it is first looked into."""
 
-    def __init__(self, make: Callable[[], Mapping[_Key, _Value]]) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Mapping[_Key, _Value]],
+        make_one: Callable[[_Key], _Value | None] | None = None,
+    ) -> None:
         self._make = make
+        self._make_one = make_one
         self._made: Mapping[_Key, _Value] | None = None
+        self._single: dict[_Key, _Value] = {}
 
     def _mapping(self) -> Mapping[_Key, _Value]:
         if self._made is None:
@@ -304,6 +324,11 @@ class _OnFirstUse(Mapping[_Key, _Value]):
         return self._made
 
     def __getitem__(self, key: _Key) -> _Value:
+        if self._made is None and self._make_one is not None:
+            if key not in self._single and (item := self._make_one(key)) is not None:
+                self._single[key] = item
+            if key in self._single:
+                return self._single[key]
         return self._mapping()[key]
 
     def __iter__(self) -> Iterator[_Key]:
