@@ -7,6 +7,7 @@ and what really happened: frames sent, refused and read, and the device's counte
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -65,6 +66,7 @@ class Stage:
         """Start with no port."""
         self._number = first
         self.ports: list[Port] = []
+        self.children: list[rig.Child] = []
 
     def port(
         self,
@@ -127,6 +129,25 @@ def reader_slow_busy(stage: Stage) -> None:
     stage.port(_at(1000), reads=rig.reading_slowly(busy_s=0.005))
 
 
+def reader_starved(stage: Stage) -> None:
+    """The reader shares its only CPU with a busy process that the scheduler prefers."""
+    cpu = {min(os.sched_getaffinity(0))}
+
+    def compete() -> None:
+        os.sched_setaffinity(0, cpu)
+        os.setpriority(os.PRIO_PROCESS, 0, -20)
+        while True:
+            pass
+
+    def read(fds: list[int], tally: rig.Tally) -> None:
+        os.sched_setaffinity(0, cpu)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        rig.read_polling(fds, tally)
+
+    stage.port(_at(2000), reads=read)
+    stage.children.append(rig.Child("competitor", compete))
+
+
 def ring_size_zero(stage: Stage) -> None:
     """Transmit queue length 0: the ring refuses everything."""
     stage.port(_at(STEADY), tx_queue_len=0)
@@ -180,6 +201,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
         reader_stopped,
         reader_slow,
         reader_slow_busy,
+        reader_starved,
         ring_size_zero,
         ring_too_small,
         queue_detached,
@@ -237,6 +259,8 @@ def run(
                 port.sender.kill()
                 if port.reader is not None:
                     port.reader.kill()
+            for child in stage.children:
+                child.kill()
         bundle = done.stdout.strip().splitlines()[-1]
         return asdict(Truth(bundle, done.stdout, done.stderr, ports))
 
