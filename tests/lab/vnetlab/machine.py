@@ -88,6 +88,7 @@ class Machine:
         self._port.close()
         self._process.kill()
         self._process.communicate()
+        self._folder.cleanup()
 
     def _connect(self, path: str) -> None:
         until = time.monotonic() + 20
