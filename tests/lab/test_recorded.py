@@ -7,9 +7,9 @@ bundles/README.md says how they were made. The lab itself (run.py) is not run he
 from pathlib import Path
 
 import pytest
-from vnetlab import scenarios, verdict
 
 from vnetkb.bundle import read_bundle
+from vnetlab import scenarios, verdict
 
 BUNDLES = Path(__file__).resolve().parent / "bundles"
 RECORDED = sorted(BUNDLES.glob("*.tar.gz"))
