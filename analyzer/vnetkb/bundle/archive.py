@@ -27,6 +27,7 @@ _GZIP = b"\x1f\x8b"
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _NESTED_HEADERS = 4  # GNU tar writes two before a member at most: a long name and a long link
 _HEADER_BYTES = 4096
+_CUT_OFF = "the archive is cut off"
 _EXPECTED = "a bundle of vnetkb-collect, a .tar.gz"
 
 _EXTENDED = frozenset(
@@ -76,9 +77,6 @@ _FOREIGN = (
 )
 
 
-CUT_OFF = "the archive is cut off"
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """One file of the archive.
@@ -101,12 +99,14 @@ class Archive:
         members: Files by their path below that folder.
         sha256: Sum of the archive file itself.
         damage: Why not all of it could be read, in plain words; None when it is whole.
+        cut_off: The file ends before the archive does.
     """
 
     folder: str
     members: dict[str, Member]
     sha256: str
     damage: str | None
+    cut_off: bool
 
 
 class _Unsafe(Exception):
@@ -166,6 +166,7 @@ class _Unpacked:
         self._limits = limits
         self.count = 0
         self.damage: str | None = None
+        self.cut_off = False
 
     def read(self, size: int) -> bytes:
         if self.damage is not None:
@@ -173,10 +174,10 @@ class _Unpacked:
         try:
             data = self._source.read(min(size, _CHUNK))
         except EOFError:
-            self.damage = CUT_OFF
+            self.damage, self.cut_off = _CUT_OFF, True
             return b""
         except (gzip.BadGzipFile, zlib.error) as error:
-            self.damage = f"the compressed data is damaged ({_plain(str(error))})"
+            self.damage = f"the compressed data is damaged ({shown(str(error))})"
             return b""
         self.count += len(data)
         limits = self._limits
@@ -187,38 +188,60 @@ class _Unpacked:
         return data
 
 
-def _guard(limits: Limits) -> type[tarfile.TarInfo]:
-    """Return a TarInfo that refuses a header before tarfile acts on it.
+class _Headers:
+    """Looks at each header before tarfile acts on it, and remembers how the archive ended.
 
     tarfile reads an extended header whole into memory, whatever size it claims, calls itself for each that
     follows another, and takes quadratic time on crafted PAX records (CVE-2024-6232). Hence the three limits.
     """
-    headers = extended_bytes = nested = 0
 
-    class Guarded(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Guarded:
-            nonlocal headers, extended_bytes, nested
-            info = super().frombuf(buf, encoding or "utf-8", errors)
-            headers += 1
-            if headers > 2 * limits.members:
-                raise _Unsafe(None, f"more than {limits.members} members", "fewer")
-            if info.size < 0:
-                raise _Unsafe(shown(info.name), "a negative size", "a size")
-            if info.type in _EXTENDED:
-                nested += 1
-                extended_bytes += info.size
-                too_large = info.size > _HEADER_BYTES or extended_bytes > limits.header_bytes
-                if too_large or nested > _NESTED_HEADERS:
-                    raise _Unsafe(None, "oversized extended headers (names, PAX records)", "small ones")
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = self._extended_bytes = self._nested = 0
+        self.ended = False
+        self.damaged = False
+
+    def tarinfo(self) -> type[tarfile.TarInfo]:
+        """Return the class that makes tarfile ask here."""
+        headers = self
+
+        class Guarded(tarfile.TarInfo):
+            @classmethod
+            def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Guarded:
+                try:
+                    info = super().frombuf(buf, encoding or "utf-8", errors)
+                except tarfile.HeaderError:
+                    headers.note_end(bytes(buf))
+                    raise
+                headers.check(info)
                 return info
-            nested = 0
-            if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
-                found = _TYPES.get(info.type, f"an entry of type {info.type!r}")
-                raise _Unsafe(shown(info.name), found, "files and folders only")
-            return info
 
-    return Guarded
+        return Guarded
+
+    def note_end(self, block: bytes) -> None:
+        """Remember what stands in a header's place: the zeros of the end, or something else."""
+        if len(block) == tarfile.BLOCKSIZE:
+            self.ended = not any(block)
+            self.damaged = not self.ended
+
+    def check(self, info: tarfile.TarInfo) -> None:
+        """Refuse what must not be in a bundle, and headers that would cost too much."""
+        self._count += 1
+        if self._count > 2 * self._limits.members:
+            raise _Unsafe(None, f"more than {self._limits.members} members", "fewer")
+        if info.size < 0:
+            raise _Unsafe(shown(info.name), "a negative size", "a size")
+        if info.type in _EXTENDED:
+            self._nested += 1
+            self._extended_bytes += info.size
+            too_large = info.size > _HEADER_BYTES or self._extended_bytes > self._limits.header_bytes
+            if too_large or self._nested > _NESTED_HEADERS:
+                raise _Unsafe(None, "oversized extended headers (names, PAX records)", "small ones")
+            return
+        self._nested = 0
+        if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
+            found = _TYPES.get(info.type, f"an entry of type {info.type!r}")
+            raise _Unsafe(shown(info.name), found, "files and folders only")
 
 
 class _Names:
@@ -286,7 +309,7 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
     names = _Names()
     members: dict[str, Member] = {}
     try:
-        damage = _members(stream, names, members, limits)
+        damage, cut_off = _members(stream, names, members, limits)
         # read to the end of the file: only there does gzip check its sum
         while stream.read(_CHUNK):
             pass
@@ -300,33 +323,28 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
             found=unsafe.found,
             expected=unsafe.expected,
         ) from None
-    damage = stream.damage or damage
     if names.folder is None:
-        found = "no tar archive in it" if damage is None else damage
+        found = stream.damage or damage or "no tar archive in it"
         raise UnusableInput(file=shown(path.name), found=found, expected=_EXPECTED)
-    return Archive(names.folder, members, digest, damage)
+    return Archive(names.folder, members, digest, stream.damage or damage, cut_off=stream.cut_off or cut_off)
 
 
-def _members(stream: _Unpacked, names: _Names, members: dict[str, Member], limits: Limits) -> str | None:
-    """Read members until the end or the first damage, which is returned in plain words."""
+def _members(
+    stream: _Unpacked, names: _Names, members: dict[str, Member], limits: Limits
+) -> tuple[str | None, bool]:
+    """Read members to the end or the first damage; return that, and whether the file is cut off."""
+    headers = _Headers(limits)
     inside: str | None = None
     try:
         with tarfile.open(
             fileobj=cast("BinaryIO", stream),
             mode="r|",
-            tarinfo=_guard(limits),
+            tarinfo=headers.tarinfo(),
             encoding="utf-8",
             errors="surrogateescape",
         ) as tar:
             for count, info in enumerate(tar, 1):
-                if count > limits.members:
-                    raise _Unsafe(None, f"more than {limits.members} members", "fewer")
-                if info.sparse is not None:
-                    raise _Unsafe(shown(info.name), "a sparse file", "files and folders only")
-                if not 0 <= info.size <= limits.member_bytes:
-                    raise _Unsafe(
-                        shown(info.name), f"{info.size} bytes", f"at most {limits.member_bytes} bytes"
-                    )
+                _check_member(info, count, limits)
                 name = names.accept(info)
                 if name is None:
                     continue
@@ -337,9 +355,22 @@ def _members(stream: _Unpacked, names: _Names, members: dict[str, Member], limit
                 members[name] = Member(data, hashlib.sha256(data).hexdigest())
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         if inside is not None:
-            return f"{CUT_OFF} inside {shown(inside)}"
-        return f"the archive is damaged ({_plain(str(error))})"
-    return None
+            return f"the archive is cut off inside {shown(inside)}", True
+        if not headers.damaged:
+            return _CUT_OFF, True
+        return f"the archive is damaged ({shown(str(error))})", False
+    if headers.ended:
+        return None, False
+    return ("a header in the archive is damaged", False) if headers.damaged else (_CUT_OFF, True)
+
+
+def _check_member(info: tarfile.TarInfo, count: int, limits: Limits) -> None:
+    if count > limits.members:
+        raise _Unsafe(None, f"more than {limits.members} members", "fewer")
+    if info.sparse is not None:
+        raise _Unsafe(shown(info.name), "a sparse file", "files and folders only")
+    if not 0 <= info.size <= limits.member_bytes:
+        raise _Unsafe(shown(info.name), f"{info.size} bytes", f"at most {limits.member_bytes} bytes")
 
 
 def _kind_of(head: bytes) -> str:
@@ -362,7 +393,3 @@ def looks_like(names: list[str]) -> str | None:
 def shown(name: str) -> str:
     """Return a name from the archive as one printable line, other characters escaped."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name[:200])
-
-
-def _plain(text: str) -> str:
-    return shown(text) or "no reason given"

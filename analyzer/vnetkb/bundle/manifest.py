@@ -49,6 +49,10 @@ class NewerMajor(ManifestFault):
     """The manifest is of a schema that this vnetkb does not know."""
 
 
+class Contradiction(ManifestFault):
+    """The manifest is as its schema demands and still says two things that cannot both be true."""
+
+
 @dataclass(frozen=True, slots=True)
 class Absent:
     """Why a capture is not there.
@@ -220,6 +224,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
     Raises:
         NewerMajor: Its schema has a newer major number.
+        Contradiction: A snapshot or a capture is named twice, or time goes back.
         ManifestFault: It is not as the schema demands.
     """
     document = load_document(data)
@@ -285,16 +290,16 @@ def _check_part(row: Mapping[str, Any] | None, where: str) -> None:
 def _check_unique(manifest: Manifest) -> None:
     numbers = [snapshot.n for snapshot in manifest.snapshots]
     if numbers != sorted(set(numbers)):
-        raise ManifestFault("snapshots", f"the numbers {numbers}"[:_SHOWN], "rising numbers, each once")
+        raise Contradiction("snapshots", f"the numbers {numbers}"[:_SHOWN], "rising numbers, each once")
     times = [snapshot.monotonic_s for snapshot in manifest.snapshots]
     if times != sorted(times):
-        raise ManifestFault("snapshots", "a monotonic time that goes back", "rising times")
+        raise Contradiction("snapshots", "a monotonic time that goes back", "rising times")
     keys: set[tuple[str, int | None, str]] = set()
     paths: set[str] = set()
     for index, capture in enumerate(manifest.captures):
         key = (capture.id, capture.snapshot, capture.scope)
         if key in keys or capture.path in paths:
-            raise ManifestFault(f"captures[{index}]", f"{_shown(capture.place)} twice", "each capture once")
+            raise Contradiction(f"captures[{index}]", f"{_shown(capture.place)} twice", "each capture once")
         keys.add(key)
         if capture.path is not None:
             paths.add(capture.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.bundle.archive import CUT_OFF, looks_like, read_archive, shown
+from vnetkb.bundle.archive import looks_like, read_archive, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS
 from vnetkb.bundle.manifest import ManifestFault, is_newer_minor, parse_manifest
 from vnetkb.bundle.model import Bundle, BundleNotice
@@ -32,8 +32,9 @@ def read_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
         limits: What is read before the file is refused.
 
     Raises:
-        UnusableInput: The file is no bundle, is not safe, passes a limit, has no usable manifest, or is of a
-            newer major schema. Damage to single captures is no error: they read as absent, with a notice.
+        UnusableInput: The file is no bundle, is cut off, is not safe, passes a limit, has no usable manifest,
+            or is of a newer major schema. Damage to single captures is no error: they read as absent, with a
+            notice.
     """
     archive = read_archive(path, limits)
     return from_archive(path, archive, limits)
@@ -71,8 +72,15 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
     """Return the bundle that an archive holds.
 
     Raises:
-        UnusableInput: There is no usable manifest.
+        UnusableInput: It is cut off, or there is no usable manifest.
     """
+    if archive.cut_off:
+        # a file that was not copied to its end lacks what nobody can name, and is cheap to send again
+        raise UnusableInput(
+            file=shown(path.name),
+            found=f"{archive.damage}, after {len(archive.members)} files",
+            expected="the whole file: copy or send it again",
+        )
     try:
         manifest = parse_manifest(manifest_bytes(path, archive, limits))
     except ManifestFault as error:
@@ -83,13 +91,6 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
             found=error.found,
             expected=error.expected,
         ) from None
-    if archive.damage is not None and archive.damage.startswith(CUT_OFF):
-        # A file that was not copied to its end lacks what nobody can name; it is cheap to send again.
-        raise UnusableInput(
-            file=shown(path.name),
-            found=f"{archive.damage}, after {len(archive.members)} files",
-            expected="the whole file: copy or send it again",
-        )
     notices: list[BundleNotice] = []
     if archive.damage is not None:
         notices.append(BundleNotice("warning", None, f"{archive.damage}: what was read before that is used"))

@@ -15,7 +15,6 @@ from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import integer, task_lines
 
 _ESCAPE = re.compile(r"\\(n|\\|[0-7]{3})")
-_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def parse(data: bytes) -> dict[int, TaskStatus]:
     found: dict[int, dict[str, Any]] = {}
     for pid, tid, text, line in task_lines(data, "status"):
         key, colon, raw = text.partition(":")
-        if not colon or _KEY.fullmatch(key) is None:
+        if not colon:
             raise ParseError(text, "Key:<tab>value", line)
         pids[tid] = pid
         values = found.setdefault(tid, {})

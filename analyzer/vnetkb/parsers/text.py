@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LINES_AT_MOST = 2_000_000
+_TASK = re.compile(r"(?:[^:]*/)?([0-9]{1,10})/task/([0-9]{1,10})")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 
 
@@ -59,11 +60,18 @@ def task_lines(data: bytes, file: str) -> Iterator[tuple[int, int, str, int]]:
     Raises:
         ParseError: A line does not start with such a path.
     """
-    pattern = re.compile(rf"[^:\n]*?\b([0-9]{{1,10}})/task/([0-9]{{1,10}})/{re.escape(file)}:")
+    end = f"/{file}:"
+    last, pid, tid = "", 0, 0
     for number, line in lines(data):
-        match = pattern.match(line)
-        if match is None:
+        path, found, text = line.partition(end)
+        if not found:
             if not line:
                 continue
             raise ParseError(line, f"/proc/PID/task/TID/{file}:…", number)
-        yield int(match[1]), int(match[2]), line[match.end() :], number
+        # the lines of one file follow each other
+        if path != last:
+            match = _TASK.fullmatch(path)
+            if match is None:
+                raise ParseError(line, f"/proc/PID/task/TID/{file}:…", number)
+            last, pid, tid = path, int(match[1]), int(match[2])
+        yield pid, tid, text, number
