@@ -11,8 +11,10 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+Entry = tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]
 FOLDER = "vnetkb-node7-20261122T134500Z"
 
 
@@ -90,7 +92,7 @@ class Maker:
         }
         return {f"{self.folder_name}/{name}": data for name, data in whole.items()}
 
-    def tar(self, members: dict[str, bytes] | list[tarfile.TarInfo | tuple[tarfile.TarInfo, bytes]]) -> bytes:
+    def tar(self, members: dict[str, bytes] | Sequence[Entry]) -> bytes:
         """Return a tar archive of plain files, or of entries as they are given."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from bundle.maker import Maker
+    from bundle.maker import Entry, Maker
 
 MIB = 1024 * 1024
 
@@ -71,12 +71,9 @@ def refused(path: Path, limits: Limits | None = None) -> str:
     ],
 )
 def test_an_unsafe_entry_refuses_the_whole_archive(make: Maker, info: tarfile.TarInfo, found: str) -> None:
-    good = [(entry(name, size=len(data)), data) for name, data in make.members().items()]
-    for entries in ([*good, info], [info, *good]):
-        message = refused(make.write(gzip.compress(make.tar(entries))))
-        if info.name.split("/")[0] == FOLDER and "same name" not in found:
-            assert found in message
+    good: list[Entry] = [(entry(name, size=len(data)), data) for name, data in make.members().items()]
     assert found in refused(make.write(gzip.compress(make.tar([*good, info]))))
+    refused(make.write(gzip.compress(make.tar([info, *good]))))
 
 
 def test_a_folder_may_be_named_twice(make: Maker) -> None:
