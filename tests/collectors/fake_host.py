@@ -83,6 +83,12 @@ hunter2</description>
   </qemu:commandline>
 </domain>
 """
+TC_BATCH = """
+case "$*" in *-batch*) while read -r what rest; do case $what in
+  qdisc) printf "qdisc noqueue 0: root refcnt 2\\n Sent 0 bytes\\n backlog 0b 0p\\n" ;;
+  class) printf "class htb 1:1 root\\n Sent 5 bytes\\n\\n" ;;
+  filter) case $rest in *ffff:) ;; *) printf "filter protocol all\\n" ;; esac ;;
+esac; done ;; esac"""
 INTERFACES = {
     "headings": ["name", "options"],
     "data": [
@@ -384,11 +390,8 @@ def _add_commands(host: FakeHost) -> None:
         "ip",
         """case "$*" in -V) echo "ip utility, iproute2-6.1.0" ;; *) echo '[{"ifname":"vnet3"}]' ;; esac""",
     )
-    host.command(
-        "tc",
-        f"""case "$*" in *qdisc*) echo {shlex.quote(json.dumps(qdiscs, separators=(",", ":")))} ;;
-        *class*) echo "class htb 1:1 root" ;; *filter*) echo "filter protocol all" ;; *) echo tc ;; esac""",
-    )
+    listed = shlex.quote(json.dumps(qdiscs, separators=(",", ":")))
+    host.command("tc", f"""case "$*" in *-j*) echo {listed}; exit ;; esac{TC_BATCH}""")
     host.command(
         "ethtool", """case $1 in -i) echo "driver: virtio_net" ;; *) echo "no answer" >&2; exit 75 ;; esac"""
     )

@@ -138,7 +138,8 @@ def test_names_are_never_evaluated(taken: tuple[FakeHost, Outcome]) -> None:
 
 
 def test_tc_and_ethtool_answers_are_told_apart_by_interface(bundle: Bundle) -> None:
-    assert bundle.text("tc-class") == "@ vnet3 root\nclass htb 1:1 root\n"
+    assert bundle.text("tc-class") == "@ vnet3 root\nclass htb 1:1 root\n Sent 5 bytes\n\n"
+    assert bundle.text("tc-filter") == "@ vnet3 root\nfilter protocol all\n@ vnet3 ingress\n"
     assert bundle.text("ethtool-i") == "@ eth0\ndriver: virtio_net\n"
     assert bundle.text("ethtool-l") == ""
 

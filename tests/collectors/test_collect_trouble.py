@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from collectors.fake_host import QUICK, SCRIPT, SHELLS, Bundle, FakeHost, Outcome, net_dev, rich_host
+from collectors.fake_host import (
+    QUICK,
+    SCRIPT,
+    SHELLS,
+    TC_BATCH,
+    Bundle,
+    FakeHost,
+    Outcome,
+    net_dev,
+    rich_host,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,10 +41,7 @@ APPLETS = """awk cat cut date dmesg du find grep gzip head id ln ls mkdir mv rm 
 tail tar tr true uname wc xargs"""
 OLD = """case "$*" in *-j*) echo 'Option "-j" is unknown, try "help".' >&2; exit 255 ;; esac"""
 OLD_TC = f"""{OLD}
-case "$*" in
-  *qdisc*) echo "qdisc htb 1: dev vnet3 root refcnt 2" ;;
-  *class*) echo "class htb 1:1 root" ;;
-esac"""
+case "$*" in *"qdisc show") echo "qdisc htb 1: dev vnet3 root refcnt 2" ;; esac{TC_BATCH}"""
 BAD_OVS = """case "$*" in --version) exec yes flood ;; esac
 echo "no permission: Permission denied" >&2; exit 1"""
 
@@ -91,8 +98,19 @@ def test_an_old_tool_is_asked_for_text(bad_day: tuple[FakeHost, Outcome]) -> Non
     for snapshot in (0, 1):
         assert bundle.capture("tc-qdisc", snapshot)["absent"]["reason"] == "not-supported"
         assert bundle.text("tc-qdisc-text", snapshot) == "qdisc htb 1: dev vnet3 root refcnt 2\n"
-        assert bundle.text("tc-class", snapshot) == "@ vnet3 root\nclass htb 1:1 root\n"
+        assert bundle.text("tc-class", snapshot) == "@ vnet3 root\nclass htb 1:1 root\n Sent 5 bytes\n\n"
     assert len([call for call in bad_day[0].called("tc") if "-j" in call]) == 1
+
+
+def test_an_answer_is_never_given_to_the_wrong_interface(host: FakeHost) -> None:
+    host.command(
+        "tc",
+        'case "$*" in *-j*) echo \'[{"kind":"htb","dev":"vnet3"}]\' ;; *) echo \'class htb 1:1\' ;; esac',
+    )
+
+    absent = host.run(SHELLS["dash"], *QUICK, "--snapshots", "1").bundle.capture("tc-class")["absent"]
+
+    assert absent == {"reason": "failed", "detail": "the output could not be filtered"}
 
 
 def test_what_a_failing_command_printed_is_kept_with_its_status(bad_day: tuple[FakeHost, Outcome]) -> None:
