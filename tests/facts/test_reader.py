@@ -238,3 +238,12 @@ def test_the_bridge_is_found_through_the_three_tables_of_open_vswitch(tmp_path: 
 def test_the_bridge_of_the_kernel_is_the_master(tmp_path: Path) -> None:
     link = "lrwxrwxrwx 1 root root 0 Nov 22 13:45 vnet3/master -> ../../br0\n"
     assert observe(tmp_path, {"host/0/sysfs-net-links": link}).subject.port_of == "br0"
+
+
+def test_threads_of_the_root_group_are_never_throttled(tmp_path: Path) -> None:
+    line = "/proc/4711/task/4711/cgroup:0::/\n"
+    captures = {"host/0/tun-fdinfo": FD.format(25, "vnet3")}
+    captures |= {"host/0/task-cgroup": line, "host/1/task-cgroup": line}
+    assert observe(tmp_path, captures | NO_VHOST).facts.fact("reader.throttled_ms").value == 0.0
+    unknown = observe(tmp_path, {"host/0/tun-fdinfo": FD.format(25, "vnet3")} | NO_VHOST)
+    assert unknown.facts.fact("reader.throttled_ms").value is None

@@ -127,16 +127,16 @@ def _throttled_of(tap: TapFacts, name: str, threads: Sequence[int]) -> Fact:
         and first[group].throttled_us is not None
         and any(_is_above(group, path) for path in paths)
     ]
+    if groups and paths and paths <= {"/"}:
+        # The root group can have no limit.
+        return Fact(name, 0.0, captures=tap.tables.paths("task-cgroup"))
     if not steps:
         return Fact(name, missing=("cgroup-cpu",), why_unknown=tap.why("cgroup-cpu"))
     return Fact(name, max(steps), captures=tap.tables.paths("cgroup-cpu"))
 
 
 def _is_above(group: str, path: str) -> bool:
-    """Whether the cgroup directory ``group`` is ``path`` or one of its parents (never the root.
-
-    Which has no limit).
-    """
+    """Whether the cgroup directory ``group`` is ``path`` or one of its parents; never the root."""
     parts = [part for part in path.split("/") if part]
     return any(
         group.rstrip("/").endswith("/" + "/".join(parts[:depth])) for depth in range(1, len(parts) + 1)
