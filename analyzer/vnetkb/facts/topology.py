@@ -103,10 +103,7 @@ class Topology:
 
     @cached_property
     def _workers(self) -> dict[int, list[tuple[int, int]]]:
-        """Vhost workers by the pid in their name ``vhost-<pid>`` (drivers/vhost/vhost.c), as (tid.
-
-        Process).
-        """
+        """Vhost workers (tid, process) by the pid in their name ``vhost-<pid>`` (drivers/vhost/vhost.c)."""
         workers: dict[int, list[tuple[int, int]]] = {}
         for tid, row in sorted(self._status.items()):
             prefix, _, owner = row.name.partition("-")
