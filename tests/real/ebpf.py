@@ -25,6 +25,7 @@ XDP_FLAGS_DRV_MODE = 4
 XDP_ABORTED, XDP_DROP, XDP_PASS, XDP_TX, XDP_REDIRECT = range(5)
 TCX_PASS = 0
 TCX_DROP = 2
+AF_INET6 = 10
 HELPER_CLONE_REDIRECT = 13
 HELPER_REDIRECT = 23
 HELPER_REDIRECT_NEIGH = 152
@@ -68,8 +69,21 @@ def redirecting_to_neighbour(ifindex: int) -> bytes:
     return arguments + _call(HELPER_REDIRECT_NEIGH) + EXIT
 
 
+def redirecting_to_ipv6_neighbour(ifindex: int) -> bytes:
+    """Return a program for tc that sends the packet to the neighbour ::1:0:0 (struct bpf_redir_neigh)."""
+    words = (AF_INET6, 0, 0, 0, 1)
+    size = 4 * len(words)
+    stored = b"".join(
+        instruction(0x62, 10, offset=4 * at - size, value=word) for at, word in enumerate(words)
+    )
+    where = _copy(2, 10) + instruction(0x07, 2, value=-size)
+    return (
+        stored + where + _set(1, ifindex) + _set(3, size) + _set(4, 0) + _call(HELPER_REDIRECT_NEIGH) + EXIT
+    )
+
+
 def multiplying(copies: int, *targets: int) -> bytes:
-    """Return a program for tc that sends `copies` copies out of each other device, in one go, and passes on."""
+    """Return a program for tc that sends `copies` copies out of each other device, in one go."""
     program = _copy(6, 1)
     for target in targets:
         loop = _copy(1, 6) + _set(2, target) + _set(3, 0) + _call(HELPER_CLONE_REDIRECT)

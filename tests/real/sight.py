@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a support engineer could look at, read as numbers: before a loss and after it.
 
-A place is one number of one tool: `vnet0 sysfs tx_dropped`, `/proc/net/snmp Udp: RcvbufErrors`. Which places a
-counter of the knowledge base has is taken from the names that the knowledge base gives for it, so that a wrong
-name there is noticed.
+A place is one number of one tool: `vnet0 sysfs tx_dropped`, `Udp: RcvbufErrors`. Which places a counter of
+the knowledge base has is taken from the names that it gives for the counter, so that a wrong name is noticed.
 """
 
 import json
@@ -24,9 +23,10 @@ MACHINE_WIDE = "softnet "
 """Places that all network namespaces share: others on the machine may move them as well."""
 
 PROC_NET_DEV = (
-    *(f"Receive {name}" for name in ("bytes", "packets", "errs", "drop", "fifo", "frame", "compressed", "multicast")),
-    *(f"Transmit {name}" for name in ("bytes", "packets", "errs", "drop", "fifo", "colls", "carrier", "compressed")),
-)  # fmt: skip
+    *("Receive bytes", "Receive packets", "Receive errs", "Receive drop", "Receive fifo", "Receive frame"),
+    *("Receive compressed", "Receive multicast", "Transmit bytes", "Transmit packets", "Transmit errs"),
+    *("Transmit drop", "Transmit fifo", "Transmit colls", "Transmit carrier", "Transmit compressed"),
+)
 SAME_NUMBER = {
     "rx_dropped": ("ip rx.dropped", "proc Receive drop"),
     "tx_dropped": ("ip tx.dropped", "proc Transmit drop"),
@@ -77,9 +77,20 @@ class Sight:
 
 
 def moved(before: Numbers, after: Numbers) -> dict[str, int]:
-    """Return by how much each place rose; one that was not there before or is gone since is left out."""
-    both = before.keys() & after.keys()
-    return {place: after[place] - before[place] for place in sorted(both) if after[place] != before[place]}
+    """Return by how much each place rose; a tool may leave a number out while it is 0.
+
+    The places of a device that came or went in between are left out.
+    """
+    subjects = {_subject(place) for place in before} & {_subject(place) for place in after}
+    places = sorted(place for place in before.keys() | after.keys() if _subject(place) in subjects)
+    changes = {place: after.get(place, 0) - before.get(place, 0) for place in places}
+    return {place: change for place, change in changes.items() if change}
+
+
+def _subject(place: str) -> str:
+    """Return the device, protocol or file that a place belongs to; of a device, the tool as well."""
+    words = place.split()
+    return " ".join(words[:3] if words[1] == "tc" else words[:2] if len(words) > 2 else words[:1])
 
 
 def losses(changes: Numbers) -> dict[str, int]:

@@ -65,7 +65,7 @@ class Loss:
         received: Packets that arrived whole where they should.
         counts: Counter of the site -> device that must count (a place without device: empty).
         elsewhere: Counters of the site for other kinds of device than the one of this trigger.
-        also: Further counters -> (device, amount) that rise for the same packets, each by a site of its own.
+        also: Further counters that rise for the same packets, at other sites: (counter, device, amount).
         amounts: Counter -> amount, where that is not the number of lost packets.
         at_least: Counters of which the amount is the least that must be seen.
         protocols: Ethertypes of the lost packets.
@@ -76,7 +76,7 @@ class Loss:
     received: int
     counts: Mapping[str, str] = field(default_factory=dict)
     elsewhere: Sequence[str] = ()
-    also: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    also: Sequence[tuple[str, str, int]] = ()
     amounts: Mapping[str, int] = field(default_factory=dict)
     at_least: Sequence[str] = ()
     protocols: Sequence[int] = (ETHERTYPE,)
@@ -86,6 +86,11 @@ class Loss:
     def lost(self) -> int:
         """Packets that did not arrive."""
         return self.sent - self.received
+
+    @property
+    def freed(self) -> int:
+        """Packets that skb:kfree_skb shows."""
+        return self.lost if self.frees is None else self.frees
 
     def amount(self, counter: str) -> int:
         """By how much a counter of the site must rise."""
@@ -169,7 +174,7 @@ def frame(
 
 def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071)."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -189,8 +194,8 @@ def ipv4(
 ) -> bytes:
     """Return an IPv4 packet.
 
-    `words` is the header length that it says it has, `cut` how many bytes more than there are; one that is not
-    `good` has a wrong header checksum.
+    `words` is the header length that it says it has, `cut` how many bytes more than there are it says it has;
+    one that is not `good` has a wrong header checksum.
     """
     length = 20 + len(options)
     version = 0x40 | (length // 4 if words is None else words)
@@ -296,7 +301,8 @@ def write_unreadable(fd: int, start: bytes, size: int) -> int:
     unreadable = memory(None, ctypes.c_size_t(mmap.PAGESIZE), PROT_NONE, flags, -1, ctypes.c_long(0))
     first = ctypes.create_string_buffer(start, len(start))
     vector = struct.pack("PNPN", ctypes.addressof(first), len(start), unreadable, size)
-    return int(_libc.writev(fd, vector, 2) < 0)
+    refused: bool = _libc.writev(fd, vector, 2) < 0
+    return int(refused)
 
 
 # --- devices

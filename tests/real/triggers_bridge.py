@@ -67,7 +67,7 @@ def pause_frame(begin: Begin) -> Loss:
 
 @TRIGGERS.at("br_input.br_handle_frame.blocked")
 def blocked(begin: Begin) -> Loss:
-    return _through(begin, frame(), _port("vnet0", "state", "4"))
+    return _through(begin, frame(), _port("vnet0", "state", "1"))
 
 
 @TRIGGERS.at("br_input.br_handle_frame_finish.learning")

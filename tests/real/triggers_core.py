@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triggers of the sites in net/core and net/sched: on the way to a tap, at a device's entrance, in a queue."""
+"""Triggers of the sites in net/core and net/sched: towards a tap, at a device's entrance, in a queue."""
 
 import fcntl
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import ebpf
@@ -62,20 +63,18 @@ def recursion(begin: Begin) -> Loss:
     return Loss(sent, len(stage.drain(tap.fds[0])), TX_DROPPED)
 
 
-def _to_neighbour(packet: bytes) -> tuple[Tap, Tap]:
+def _to_neighbour(program: Callable[[int], bytes]) -> tuple[Tap, Tap]:
     """Make a tap `in0` whose frames go on to the neighbour that their route says, by way of vnet0."""
     out = Tap("vnet0", tx_queue_len=0)
     entrance = Tap("in0", vnet_hdr=False)
-    program = ebpf.redirecting_to_neighbour(stage.ifindex("vnet0"))
-    stage.tc_program("in0", program, ebpf.ATTACH_TCX_INGRESS)
-    del packet
+    stage.tc_program("in0", program(stage.ifindex("vnet0")), ebpf.ATTACH_TCX_INGRESS)
     return entrance, out
 
 
 @TRIGGERS.at("filter.__bpf_redirect_neigh_v4.no_route")
 def neighbour_without_route(begin: Begin) -> Loss:
     packet = frame(ethertype=stage.IPV4, payload=stage.ipv4(stage.udp(), to="255.255.255.255"))
-    entrance, out = _to_neighbour(packet)
+    entrance, out = _to_neighbour(ebpf.redirecting_to_neighbour)
     begin()
     assert stage.write(entrance.fds[0], [packet] * N) == 0
     return Loss(N, len(stage.drain(out.fds[0])), TX_DROPPED, protocols=IP_ONLY)
@@ -84,7 +83,7 @@ def neighbour_without_route(begin: Begin) -> Loss:
 @TRIGGERS.at("filter.__bpf_redirect_neigh_v4.output_failed")
 def neighbour_output_failed(begin: Begin) -> Loss:
     packet = frame(ethertype=stage.IPV4, payload=stage.ipv4(stage.udp()))
-    entrance, out = _to_neighbour(packet)
+    entrance, out = _to_neighbour(ebpf.redirecting_to_neighbour)
     stage.tool("tc", "qdisc", "add", "dev", "vnet0", "root", "noqueue")
     stage.ip("address", "add", "192.0.2.1/24", "dev", "vnet0")
     stage.ip("neigh", "add", "192.0.2.2", "lladdr", rig.GUEST_MAC.hex(":"), "dev", "vnet0")
@@ -93,6 +92,31 @@ def neighbour_output_failed(begin: Begin) -> Loss:
     # The tap's ring has no slots: tun counts each packet, and the redirect counts it again.
     amounts = {"tap.tx_dropped": 2 * N}
     return Loss(N, len(stage.drain(out.fds[0])), TX_DROPPED, amounts=amounts, protocols=IP_ONLY)
+
+
+def _ipv6(to: str) -> bytes:
+    """Return a frame with a UDP datagram over IPv6."""
+    addresses = socket.inet_pton(socket.AF_INET6, "2001:db8::1") + socket.inet_pton(socket.AF_INET6, to)
+    head = struct.pack("!IHBB", 6 << 28, 28, 17, 64) + addresses
+    return frame(ethertype=stage.IPV6, payload=head + stage.udp())
+
+
+@TRIGGERS.at("filter.__bpf_redirect_neigh_v6.no_route")
+def neighbour_without_route_v6(begin: Begin) -> Loss:
+    entrance, out = _to_neighbour(ebpf.redirecting_to_neighbour)
+    begin()
+    assert stage.write(entrance.fds[0], [_ipv6("2001:db8::2")] * N) == 0
+    return Loss(N, len(stage.drain(out.fds[0])), TX_DROPPED, protocols=(stage.IPV6,))
+
+
+@TRIGGERS.at("filter.__bpf_redirect_neigh_v6.output_failed")
+def neighbour_output_failed_v6(begin: Begin) -> Loss:
+    entrance, out = _to_neighbour(ebpf.redirecting_to_ipv6_neighbour)
+    # Below 1280 bytes a device has no IPv6, and no neighbour can be made.
+    stage.ip("link", "set", "vnet0", "mtu", "1000")
+    begin()
+    assert stage.write(entrance.fds[0], [_ipv6("2001:db8::2")] * N) == 0
+    return Loss(N, len(stage.drain(out.fds[0])), TX_DROPPED, protocols=(stage.IPV6,))
 
 
 # --- a device's entrance
@@ -166,7 +190,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _drop_at_ingress(device: str) -> None:
-    """Do what `nft add chain netdev t c { type filter hook ingress device … priority 0; policy drop; }` does."""
+    """Drop all: `nft add chain netdev t c { type filter hook ingress device …; policy drop; }`."""
 
     def message(kind: int, flags: int, family: int, resource: int, attributes: bytes = b"") -> bytes:
         body = struct.pack(">BBH", family, 0, resource) + attributes
@@ -200,21 +224,22 @@ def netfilter_dropped(begin: Begin) -> Loss:
 # --- queueing disciplines
 
 
-def _tc(*arguments: str) -> None:
-    stage.tool("tc", *arguments)
+def _tc(arguments: str, last: str | None = None) -> None:
+    """Run tc; `last` is an argument that holds blanks."""
+    stage.tool("tc", *arguments.split(), *(() if last is None else (last,)))
 
 
 def _queue(begin: Begin, *disciplines: str, drops: tuple[str, ...], size: int = stage.SIZE) -> Loss:
     """Send N frames into a pair whose near end has queueing disciplines, of which `drops` count the drops."""
     stage.veth("v0", "v1")
     for discipline in disciplines:
-        _tc(*discipline.split())
+        _tc(discipline)
     listener = stage.Listener("v1")
     begin()
     sent = stage.send("v0", [frame(size)] * N)
     first, *more = (f"v0 tc {kind}" for kind in drops)
     # A parent counts what its child refuses: `also` holds one more, for there are two at most.
-    also = {"qdisc.drops": (more[0], N)} if more else {}
+    also = [("qdisc.drops", more[0], N)] if more else []
     return Loss(sent, listener.count(), {"qdisc.drops": first}, also=also)
 
 
@@ -242,13 +267,13 @@ CLASS = "class add dev v0 parent 1: classid 1:1 htb rate 8kbit"
 @TRIGGERS.at("sch_fifo.pfifo_tail_enqueue.oldest_dropped")
 def oldest_dropped(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*HELD.split())
-    _tc(*"qdisc add dev v0 parent 1:1 handle 2: pfifo_head_drop limit 1".split())
+    _tc(HELD)
+    _tc("qdisc add dev v0 parent 1:1 handle 2: pfifo_head_drop limit 1")
     stage.send("v0", [frame(1500), frame(1500)])
     begin()
     sent = stage.send("v0", [frame()] * N)
     # Each newcomer takes the place of the one before it, and the parent counts that as well.
-    return Loss(sent, 0, {"qdisc.drops": "v0 tc pfifo_head_drop"}, also={"qdisc.drops": ("v0 tc tbf", N)})
+    return Loss(sent, 0, {"qdisc.drops": "v0 tc pfifo_head_drop"}, also=[("qdisc.drops", "v0 tc tbf", N)])
 
 
 @TRIGGERS.at("sch_generic.pfifo_fast_enqueue.full")
@@ -257,7 +282,7 @@ def pfifo_fast_full(begin: Begin) -> Loss:
     stage.tool("ethtool", "-K", "v1", "gro", "on")
     stage.tool("ethtool", "-K", "v0", "tso", "off")
     stage.set_tx_queue_len("v0", 10)
-    _tc(*"qdisc add dev v0 root pfifo_fast".split())
+    _tc("qdisc add dev v0 root pfifo_fast")
     stage.multiplier("vnet0", 500, "v0")
     listener = stage.Listener("v1")
     begin()
@@ -278,23 +303,23 @@ def pfifo_fast_full(begin: Begin) -> Loss:
 def pfifo_fast_full_below(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
     stage.set_tx_queue_len("v0", 2)
-    _tc(*HELD.split())
-    _tc(*"qdisc add dev v0 parent 1:1 handle 2: pfifo_fast".split())
+    _tc(HELD)
+    _tc("qdisc add dev v0 parent 1:1 handle 2: pfifo_fast")
     stage.send("v0", [frame(1500)] * 10)
     begin()
     sent = stage.send("v0", [frame()] * N)
-    return Loss(sent, 0, {"qdisc.drops": "v0 tc pfifo_fast"}, also={"qdisc.drops": ("v0 tc tbf", N)})
+    return Loss(sent, 0, {"qdisc.drops": "v0 tc pfifo_fast"}, also=[("qdisc.drops", "v0 tc tbf", N)])
 
 
 @TRIGGERS.at("sch_generic.qdisc_reset.purged")
 def purged(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*HELD.split())
+    _tc(HELD)
     stage.send("v0", [frame(1500)] * 2)
     listener = stage.Listener("v1")
     begin()
     sent = stage.send("v0", [frame()] * N)
-    _tc(*"qdisc del dev v0 root".split())
+    _tc("qdisc del dev v0 root")
     return Loss(sent, listener.count(), protocols=(), frees=0)
 
 
@@ -307,9 +332,9 @@ def htb_direct_full(begin: Begin) -> Loss:
 def htb_filter_dropped(begin: Begin) -> Loss:
     drop = "filter add dev v0 parent 1: protocol all bpf da bytecode"
     stage.veth("v0", "v1")
-    _tc(*HTB.split())
-    _tc(*CLASS.split())
-    _tc(*drop.split(), f"1,6 0 0 {ebpf.TCX_DROP}")
+    _tc(HTB)
+    _tc(CLASS)
+    _tc(drop, f"1,6 0 0 {ebpf.TCX_DROP}")
     listener = stage.Listener("v1")
     begin()
     sent = stage.send("v0", [frame()] * N)
@@ -335,14 +360,16 @@ def _over_rate(begin: Begin, discipline: str) -> Loss:
 @TRIGGERS.at("sch_htb.htb_change_class_mode.over_rate")
 def htb_over_rate(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*HTB.split())
-    _tc(*CLASS.split())
+    _tc(HTB)
+    _tc(CLASS)
     return _over_rate(begin, "v0 tc htb")
 
 
 @TRIGGERS.at("sch_tbf.tbf_enqueue.too_long")
 def tbf_too_long(begin: Begin) -> Loss:
-    return _queue(begin, "qdisc add dev v0 root tbf rate 1mbit burst 1000 limit 1mb", drops=("tbf",), size=1400)
+    return _queue(
+        begin, "qdisc add dev v0 root tbf rate 1mbit burst 1000 limit 1mb", drops=("tbf",), size=1400
+    )
 
 
 @TRIGGERS.at("sch_tbf.tbf_enqueue.queue_full")
@@ -354,26 +381,27 @@ def tbf_queue_full(begin: Begin) -> Loss:
 @TRIGGERS.at("sch_tbf.tbf_segment.queue_full")
 def tbf_segments(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*HELD.split())
-    _tc(*"qdisc add dev v0 parent 1:1 handle 2: pfifo limit 0".split())
-    listener = stage.Listener("v1", stage.IPV4)
+    _tc(HELD)
+    _tc("qdisc add dev v0 parent 1:1 handle 2: pfifo limit 2")
+    stage.send("v0", [frame(1500)] * 2)
     begin()
     stage.send("v0", [stage.tcp_frame(3000)], header=stage.gso_header(1000))
-    also = {"qdisc.drops": ("v0 tc pfifo", 3)}
-    return Loss(3, listener.count(), {"qdisc.drops": "v0 tc tbf"}, also=also, protocols=IP_ONLY, frees=4)
+    # One packet and the first segment fill the queue.
+    also = [("qdisc.drops", "v0 tc pfifo", 2)]
+    return Loss(3, 1, {"qdisc.drops": "v0 tc tbf"}, also=also, protocols=IP_ONLY)
 
 
 @TRIGGERS.at("sch_tbf.tbf_dequeue.over_rate")
 def tbf_over_rate(begin: Begin) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*HELD.split())
+    _tc(HELD)
     return _over_rate(begin, "v0 tc tbf")
 
 
 def _filter_drops(begin: Begin, device: str, where: str) -> Loss:
     stage.veth("v0", "v1")
-    _tc(*f"qdisc add dev {device} clsact".split())
-    _tc(*f"filter add dev {device} {where} protocol all bpf da bytecode".split(), f"1,6 0 0 {ebpf.TCX_DROP}")
+    _tc(f"qdisc add dev {device} clsact")
+    _tc(f"filter add dev {device} {where} protocol all bpf da bytecode", f"1,6 0 0 {ebpf.TCX_DROP}")
     listener = stage.Listener("v1")
     begin()
     sent = stage.send("v0", [frame()] * N)

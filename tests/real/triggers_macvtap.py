@@ -99,7 +99,9 @@ def short_frame(begin: Begin) -> Loss:
 def send_buffer_full(begin: Begin) -> Loss:
     fd = _macvtap()
     # A queueing discipline that holds what it has got keeps the send buffer in use.
-    stage.tool("tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "8bit", "burst", "1600", "limit", "90000")
+    stage.tool(
+        "tc", "qdisc", "add", "dev", "v0", "root", "tbf", "rate", "8bit", "burst", "1600", "limit", "90000"
+    )
     fcntl.ioctl(fd, stage.TUNSETSNDBUF, struct.pack("i", 4000))
     packet = stage.NO_HEADER + frame(1000)
     while not stage.write(fd, [packet]):
@@ -178,7 +180,7 @@ def lower_refused(begin: Begin) -> Loss:
     listener = stage.Listener("v1")
     begin()
     stage.write(fd, [stage.NO_HEADER + frame(to=rig.HOST_MAC)] * N)
-    return Loss(N, listener.count(), FROM_GUEST, also={"qdisc.drops": ("v0 tc pfifo", N)})
+    return Loss(N, listener.count(), FROM_GUEST, also=[("qdisc.drops", "v0 tc pfifo", N)])
 
 
 @TRIGGERS.at("macvlan.macvlan_handle_frame.device_down")
@@ -210,3 +212,28 @@ def neighbour_refused(begin: Begin) -> Loss:
     begin()
     stage.write(fd, [stage.NO_HEADER + frame(1400, to=rig.OTHER_MAC)] * N)
     return Loss(N, len(stage.drain(other)), {"netdev.rx_dropped": "v0"})
+
+
+@TRIGGERS.at("macvlan.macvlan_forward_source_one.not_delivered")
+def source_mode_backlog_full(begin: Begin) -> Loss:
+    stage.veth("v0", "v1")
+    fds = []
+    for name, mac in (("mv0", rig.GUEST_MAC), ("mv1", rig.OTHER_MAC)):
+        stage.macvtap(name, "v0", "mode", "source", mac=mac)
+        stage.ip("link", "set", name, "type", "macvtap", "macaddr", "add", rig.HOST_MAC.hex(":"))
+        stage.set_tx_queue_len(name, 3000)
+        fds.append(stage.open_macvtap(name))
+    host = stage.Listener("v0")
+    stage.multiplier("vnet0", 900, "v1")
+    begin()
+    stage.send("vnet0", [frame()])
+    stage.wait_until(lambda: host.count() == 0 and stage.statistic("v0", "rx_packets") >= 900, "no burst")
+    lost = [900 - len(stage.drain(fd)) for fd in fds]
+    # The queue's own count of a dropped packet comes on top of the macvtap's.
+    amounts = {"macvtap.rx_errors": lost[0], "macvtap.rx_dropped": 2 * lost[0]}
+    also = [
+        ("macvtap.rx_errors", "mv1", lost[1]),
+        ("macvtap.rx_dropped", "mv1", 2 * lost[1]),
+        ("softnet.dropped", "", sum(lost)),
+    ]
+    return Loss(sum(lost), 0, TO_GUEST, amounts=amounts, also=also)

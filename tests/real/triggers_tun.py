@@ -71,6 +71,17 @@ def ebpf_truncate(begin: Begin) -> Loss:
     return Loss(sent, 0, frees=0)
 
 
+@TRIGGERS.at("filter.sk_filter_trim_cap.truncate")
+def socket_filter_truncate(begin: Begin) -> Loss:
+    tap = Tap("vnet0", vnet_hdr=False)
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 20), 8)
+    fcntl.ioctl(tap.fds[0], rig.TUNATTACHFILTER, struct.pack("H6xQ", 1, ctypes.addressof(program)))
+    begin()
+    sent = stage.send("vnet0", [frame()] * N)
+    assert [len(each) for each in stage.drain(tap.fds[0])] == [20] * N
+    return Loss(sent, 0, frees=0)
+
+
 @TRIGGERS.at("tun.tun_net_xmit.ring_full/full")
 def ring_full(begin: Begin) -> Loss:
     tap = Tap("vnet0", tx_queue_len=10)
@@ -201,7 +212,12 @@ def read_redirected(begin: Begin) -> Loss:
     stage.send("v0", [frame()] * N)
     stage.wait_for("v1", "rx_packets", N)
     frames: list[bytes] = []
-    stage.wait_until(lambda: len(frames.extend(stage.drain(tap.fds[0])) or frames) == N, "frames missing")
+
+    def all_read() -> bool:
+        frames.extend(stage.drain(tap.fds[0]))
+        return len(frames) == N
+
+    stage.wait_until(all_read, "frames missing")
     return Loss(
         N,
         N,
@@ -224,12 +240,24 @@ def read_short(begin: Begin) -> Loss:
 
 
 def _write(packet: bytes, begin: Begin, *, refused: int, loss: Callable[[int], Loss]) -> Loss:
-    """Write a packet N times to a tap with virtio-net header, of which the kernel refuses `refused` openly."""
+    """Write a packet N times to a tap with virtio-net header; the kernel refuses `refused` of them openly."""
     tap = Tap("vnet0")
     listener = stage.Listener("vnet0")
     begin()
     assert stage.write(tap.fds[0], [packet] * N) == refused
     return loss(listener.count())
+
+
+ACCEPTED = {"tap.rx_packets": "vnet0", "tap.rx_bytes": "vnet0"}
+ACCEPTED_AMOUNTS = {"tap.rx_packets": N, "tap.rx_bytes": N * SIZE}
+
+
+@TRIGGERS.at("tun.tun_get_user.accepted")
+def accepted(begin: Begin) -> Loss:
+    packet = stage.NO_HEADER + frame()
+    return _write(
+        packet, begin, refused=0, loss=lambda received: Loss(N, received, ACCEPTED, amounts=ACCEPTED_AMOUNTS)
+    )
 
 
 @TRIGGERS.at("tun.tun_get_user.header_length")
@@ -245,7 +273,12 @@ def short_frame(begin: Begin) -> Loss:
 @TRIGGERS.at("tun.tun_get_user.bad_vnet_header")
 def bad_vnet_header(begin: Begin) -> Loss:
     packet = stage.gso_header(100, gso_type=stage.BAD_GSO_TYPE) + frame()
-    return _write(packet, begin, refused=N, loss=lambda received: Loss(N, received, protocols=(0,)))
+    return _write(
+        packet,
+        begin,
+        refused=N,
+        loss=lambda received: Loss(N, received, {"tap.rx_frame_errors": "vnet0"}, protocols=(0,)),
+    )
 
 
 @TRIGGERS.at("tun.tun_get_user.copy_failed")
@@ -310,7 +343,10 @@ def _with_xdp(program: bytes, packet: bytes, begin: Begin, loss: Callable[[int],
 def xdp_dropped_gso(begin: Begin) -> Loss:
     packet = stage.gso_header(100) + stage.tcp_frame(1000)
     return _with_xdp(
-        ebpf.returning(ebpf.XDP_DROP), packet, begin, lambda received: Loss(N, received, protocols=(stage.IPV4,))
+        ebpf.returning(ebpf.XDP_DROP),
+        packet,
+        begin,
+        lambda received: Loss(N, received, protocols=(stage.IPV4,)),
     )
 
 
@@ -328,6 +364,26 @@ def xdp_redirected_to_nowhere(begin: Begin) -> Loss:
     return _with_xdp(
         ebpf.redirecting(9999), packet, begin, lambda received: Loss(N, received, FROM_GUEST, frees=0)
     )
+
+
+@TRIGGERS.at("tun.tun_xdp_act.redirected")
+def xdp_redirected(begin: Begin) -> Loss:
+    target = Tap("vnet1")
+    packet = stage.NO_HEADER + frame()
+    program = ebpf.redirecting(stage.ifindex("vnet1"))
+    loss = _with_xdp(program, packet, begin, lambda _: Loss(N, N, ACCEPTED, amounts=ACCEPTED_AMOUNTS))
+    assert len(stage.drain(target.fds[0])) == N
+    return loss
+
+
+@TRIGGERS.at("tun.tun_xdp_act.sent_back")
+def xdp_sent_back_well(begin: Begin) -> Loss:
+    tap = Tap("vnet0")
+    os.set_blocking(tap.fds[0], False)
+    stage.native_xdp("vnet0", ebpf.returning(ebpf.XDP_TX))
+    begin()
+    stage.write(tap.fds[0], [stage.NO_HEADER + frame()] * N)
+    return Loss(N, len(stage.drain(tap.fds[0])), ACCEPTED, amounts=ACCEPTED_AMOUNTS)
 
 
 @TRIGGERS.at("tun.tun_xdp_act.send_back_failed")
@@ -350,17 +406,3 @@ def xdp_sent_back_to_a_full_ring(begin: Begin) -> Loss:
     begin()
     stage.write(tap.fds[0], [stage.NO_HEADER + frame()] * N)
     return Loss(N, 0, TO_GUEST, frees=0)
-
-
-def _empty_read(fd: int) -> int:
-    """Read into no room at all."""
-    return int(ctypes.CDLL(None).read(fd, None, 0))
-
-
-@TRIGGERS.at("tun.tun_do_read.no_room")
-def read_of_nothing(begin: Begin) -> Loss:
-    tap = Tap("vnet0")
-    begin()
-    sent = stage.send("vnet0", [frame()] * N)
-    assert [_empty_read(tap.fds[0]) for _ in range(N)] == [0] * N
-    return Loss(sent, len(stage.drain(tap.fds[0])))

@@ -2,13 +2,12 @@
 """Triggers of the sites in veth.c, and of the receive queue that a veth pair goes through."""
 
 import ebpf
-import rig
 import stage
 from stage import Begin, Loss, N, Triggers, frame
 
 TRIGGERS = Triggers()
 BURST = 1500
-"""More packets than the receive queue of a CPU takes (net.core.netdev_max_backlog, 1000) or a veth's ring, 256."""
+"""More packets than the queue of a CPU takes (net.core.netdev_max_backlog, 1000) or a veth's ring, 256."""
 
 
 @TRIGGERS.at("netdevice.____dev_forward_skb.not_forwardable")
@@ -38,7 +37,7 @@ def receive_queue_full(begin: Begin) -> Loss:
         BURST,
         received,
         {"veth.tx_dropped": "v0"},
-        also={"netdev.rx_dropped": ("v1", lost), "softnet.dropped": ("", lost)},
+        also=[("netdev.rx_dropped", "v1", lost), ("softnet.dropped", "", lost)],
     )
 
 
@@ -63,7 +62,7 @@ def backlog_full(begin: Begin) -> Loss:
         loss.received,
         {"softnet.dropped": "", "netdev.rx_dropped": "v1"},
         elsewhere=("tap.rx_dropped",),
-        also={"veth.tx_dropped": ("v0", loss.lost)},
+        also=[("veth.tx_dropped", "v0", loss.lost)],
     )
 
 
@@ -80,7 +79,9 @@ def squeezed(begin: Begin) -> Loss:
     for _, far in pairs:
         stage.wait_for(far, "rx_packets", 100)
     received = sum(listener.count() for listener in listeners)
-    return Loss(600, received, {"softnet.time_squeeze": ""}, amounts={"softnet.time_squeeze": 1}, protocols=())
+    return Loss(
+        600, received, {"softnet.time_squeeze": ""}, amounts={"softnet.time_squeeze": 1}, protocols=()
+    )
 
 
 def _with_napi(near: str, far: str) -> None:
@@ -123,7 +124,7 @@ def redirected_too_long(begin: Begin) -> Loss:
     listener = stage.Listener("v1")
     begin()
     sent = _redirect(1400)
-    also = {"veth.tx_queue_xdp_xmit_errors": ("v0", N)}
+    also = [("veth.tx_queue_xdp_xmit_errors", "v0", N)]
     counts = {"veth.tx_dropped": "v0", "veth.rx_dropped": "v1"}
     return Loss(sent, listener.count(), counts, also=also, frees=0)
 
@@ -149,7 +150,7 @@ def sent_back_to_a_plain_end(begin: Begin) -> Loss:
     sent = stage.send("v0", [frame()] * N)
     stage.wait_for("v1", "rx_packets", N)
     counts = {"veth.tx_dropped": "v1", "veth.rx_dropped": "v0"}
-    also = {"veth.rx_queue_xdp_tx_errors": ("v1", N)}
+    also = [("veth.rx_queue_xdp_tx_errors", "v1", N)]
     return Loss(sent, listener.count(), counts, also=also, frees=0)
 
 
@@ -165,8 +166,8 @@ def _end_with(program: bytes, begin: Begin) -> tuple[int, int]:
 
 
 RX_DROPPED = {"veth.rx_dropped": "v1"}
-QUEUE_DROPS = {"veth.rx_queue_drops": ("v1", N)}
-XDP_DROPS = {"veth.rx_queue_xdp_drops": ("v1", N)}
+QUEUE_DROPS = [("veth.rx_queue_drops", "v1", N)]
+XDP_DROPS = [("veth.rx_queue_xdp_drops", "v1", N)]
 
 
 @TRIGGERS.at("veth.veth_xdp_rcv_skb.redirect_failed")
