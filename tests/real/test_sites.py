@@ -2,9 +2,9 @@
 """Each site of the knowledge base that this kernel can be brought to is brought to it, and looked at.
 
 A trigger (triggers_*.py) loses packets at one site and tells how many, from its sender and receiver alone.
-The numbers that every tool shows are read before and after: the counters that the knowledge base names, in the
-places that it names for them, must rise by just that, and no other number of a loss may rise. A silent site
-must move nothing. Where the kernel names drop reasons, that of the knowledge base must be the one seen.
+The numbers that every tool shows are read before and after: the counters that the knowledge base names, in
+the places that it names for them, must rise by just that, and no other number of a loss may rise. A silent
+site must move nothing. Where the kernel names drop reasons, that of the knowledge base must be the one seen.
 """
 
 import re
