@@ -38,7 +38,7 @@ SAME_WITH_AND_WITHOUT_TRACE = {
     "reader-stopped": confirmed("tap-ring-reader-stopped"),
     "reader-slow": likely("tap-ring-reader-slow"),
     # On a busy machine such a reader really waits for a CPU most of the time.
-    "reader-slow-busy": likely("tap-ring-qemu-saturated", "tap-ring-qemu-starved"),
+    "reader-slow-busy": likely("tap-ring-qemu-saturated", "tap-ring-qemu-starved", "tap-ring-reader-slow"),
     "reader-starved": likely("tap-ring-qemu-starved"),
     "ring-size-zero": confirmed("tap-ring-size-zero"),
     "ring-too-small": likely("tap-ring-too-small"),
