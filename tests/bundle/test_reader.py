@@ -38,6 +38,10 @@ def test_a_whole_bundle_gives_its_captures_and_no_notice(make: Maker) -> None:
     assert bundle.path("sysfs-net", 1) == "host/1/sysfs-net"
     assert bundle.path("proc-stat", scope="series") == "series/proc-stat"
     assert bundle.why_absent("sysfs-net", 1) == ""
+    capture = bundle.capture("sysfs-net", 1)
+    assert capture is not None
+    assert capture.bytes == 45
+    assert bundle.capture("sysfs-net", 7) is None
 
 
 def test_the_manifest_is_typed(make: Maker) -> None:

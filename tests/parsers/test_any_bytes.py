@@ -25,7 +25,7 @@ JSON = {"ip_link", "tc_qdisc", "ovs_json", "ovs_interface", "ovs_bridge", "ovs_p
 # these hold text or a few values, not a row for each line
 BY_BLOCKS = {"ethtool_blocks", "ethtool_k", "libvirt_version", "ovs_version", "proc_version", "tool_versions"}
 BY_BLOCKS |= {"virsh_dumpxml", "ethtool_i", "ethtool_l"}
-relaxed = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 def module_of(name: str) -> ModuleType:

@@ -140,6 +140,8 @@ def test_ip_link_passes_over_the_empty_objects_of_iproute2() -> None:
     "text",
     [
         b'{"ifindex":1}',
+        b"[1]",
+        b'[{"ifindex":1,"ifname":"lo","linkinfo":[]}]',
         b'[{"ifindex":"1","ifname":"lo"}]',
         b'[{"ifindex":1}]',
         b'[{"ifindex":1,"ifname":"lo","mtu":NaN}]',
@@ -173,6 +175,16 @@ def test_ip_link_text_knows_queues_alias_and_kind_details(captured: Captured) ->
     assert links["vnet1"].txqlen is None
     assert links["vnet0"].info["type"] == "tap"
     assert links["veth0"].peer == "veth1"
+
+
+def test_ip_link_text_shows_an_xdp_program() -> None:
+    text = (
+        b"4: eth0: <UP> mtu 1500 xdp qdisc mq state UP\n"
+        b"    link/ether 02:00:00:00:00:01\n    prog/xdp id 7 tag 3b185187\n"
+    )
+    (link,) = ip_link_text.parse(text)
+    assert link.xdp == {"text": "prog/xdp id 7 tag 3b185187"}
+    assert (link.qdisc, link.address) == ("mq", "02:00:00:00:00:01")
 
 
 def test_ip_link_text_reads_the_columns_of_old_iproute2_by_their_headings(captured: Captured) -> None:

@@ -108,6 +108,8 @@ def test_domstats_with_vcpus(captured: Captured) -> None:
     assert row.vcpus[0].time_ns is not None
     assert row.vcpus[0].delay_ns is not None
     assert row.vcpus[0].halted is None
+    halted = virsh_domstats.parse(b"Domain: 'a'\n  vcpu.0.halted=yes\n  vcpu.1.halted=no\n")["a"]
+    assert [vcpu.halted for vcpu in halted.vcpus] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -220,6 +222,8 @@ def test_ovs_tables(captured: Captured) -> None:
         b'{"headings":["a"],"data":[[["map",[[["set",[]],1]]]]]}',
         b'{"headings":[1],"data":[]}',
         b'{"data":[]}',
+        b'{"headings":["a"],"data":{}}',
+        b'{"headings":["a"],"data":[[["map",[["k"]]]]]}',
         b'{"headings":["a"],"data":[[' + b'["set",[' * 50 + b"]]" * 50 + b"]]}",
     ],
 )

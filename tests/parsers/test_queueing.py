@@ -56,6 +56,7 @@ def test_large_backlogs_are_rounded_by_tc() -> None:
         b"qdisc pfifo 1: on a\n",
         b"qdisc pfifo 1: dev a root\n Sent many bytes\n",
         b"qdisc pfifo 1: dev a root\n backlog x\n",
+        b"qdisc pfifo 1: dev a root\n backlog 1.1.1b 1p requeues 0\n",
     ],
 )
 def test_text_of_another_layout_is_refused(text: bytes) -> None:

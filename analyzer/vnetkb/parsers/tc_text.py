@@ -16,6 +16,8 @@ _SENT = re.compile(rf"\s*Sent {_N} bytes {_N} pkts? \(dropped {_N}, overlimits {
 _BACKLOG = re.compile(
     r"\s*(?:rate .* )?backlog ([0-9.e+]{1,40})([KMG]?)b? ([0-9]{1,40})p(?: requeues [0-9]{1,40})?\s*"
 )
+# old tc does not indent these (tc/m_police.c of iproute2 before 4.19)
+_UNINDENTED = frozenset(("police", "ref", "Sent"))
 _SCALE = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
@@ -57,7 +59,7 @@ def records(data: bytes, kinds: tuple[str, ...]) -> list[Record]:
         words = line.split()
         if words[0] in kinds:
             found.append(Record(words, number, []))
-        elif found and words[0] in ("match", "action", "index", "Action", "Sent", "backlog", "rate"):
+        elif found and words[0] in _UNINDENTED:
             found[-1].details.append(line)
         else:
             raise ParseError(line, f"a line that begins with {' or '.join(kinds)}", number)
