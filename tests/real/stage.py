@@ -26,7 +26,9 @@ N = 5
 """How many frames a trigger loses, where it can choose."""
 
 SIZE = 128
-ETHERTYPE = rig.LOCAL_EXPERIMENTAL_ETHERTYPE
+ETHERTYPE = 0x88B6
+"""For experiments; not the one of the rig, so that a trace tells apart what runs at the same time."""
+
 IPV4 = 0x0800
 ARP = 0x0806
 VLAN = 0x8100
@@ -140,7 +142,7 @@ def statistic(device: str, name: str) -> int:
     return int(Path(f"/sys/class/net/{device}/statistics/{name}").read_text(encoding="ascii"))
 
 
-def wait_until(condition: Callable[[], bool], what: str, limit_s: float = 5.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, limit_s: float = 30.0) -> None:
     """Wait for what a softirq, a worker or a link change does.
 
     Raises:

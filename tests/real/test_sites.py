@@ -71,7 +71,7 @@ NOT_HERE: dict[str, str] = {
 }
 """Sites that no trigger here reaches, by file or id, and why; most of them are the lab's."""
 
-SETTLE_S = 5.0
+SETTLE_S = 10.0
 
 BETWEEN = {"QDISC_DROP": {"QDISC_OVERLIMIT"}}
 """Reasons of kernels between those that the knowledge base has read: 6.12 had one, 7.2 moved them."""
@@ -205,9 +205,10 @@ def reasons(site: Site) -> set[str]:
 
 
 def seen_at(site: Site, trigger: Trigger) -> Seen:
-    """Play a trigger; once more if only numbers that the whole machine shares do not fit."""
+    """Play a trigger; once more if what the whole machine shares shows more than it should."""
     seen = play(site, trigger)
-    if any(_machine_wide(place) for place in unexpected(site, seen)):
+    stranger = any(_machine_wide(place) for place in unexpected(site, seen))
+    if stranger or (seen.traced and len(seen.reasons) > seen.loss.freed):
         seen = play(site, trigger)
     return seen
 
