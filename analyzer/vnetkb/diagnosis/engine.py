@@ -56,7 +56,7 @@ def diagnose(
         findings,
         past,
         _groups(findings),
-        _next_steps(findings, kb),
+        _next_steps(findings, kb, observations),
         tuple(notices),
         observations.missing_captures,
     )
@@ -78,12 +78,12 @@ def _finding(
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
     judged = judge(kb, symptom.counter, observation.facts, observations.behaviours, capped=capped)
-    verdict = conclude(kb, judged)
+    verdict = conclude(kb, judged, by_elimination=not capped)
     notices.extend(
         Notice(
             "warning",
             observation.subject.name,
-            f"evidence conflicts: {one.rule.title.lower()} is both confirmed and ruled out; kept open",
+            _conflict(one),
             one.rule.id,
         )
         for one in judged.values()
@@ -104,8 +104,15 @@ def _finding(
         reason,
         candidates(kb, judged, observation.facts, observation.words),
         observation.witnesses,
-        _remedies(observation, kb, judged, cause),
+        _remedies(observation, observations, kb, judged, cause),
     )
+
+
+def _conflict(one: Judged) -> str:
+    title = f"{one.rule.title[:1].lower()}{one.rule.title[1:]}"
+    if one.inherited:
+        return f"evidence conflicts: {title}; its own facts confirm it, but {one.inherited} is ruled out"
+    return f"evidence conflicts: {title}; it is both confirmed and ruled out, so it is kept open"
 
 
 def _harm(
@@ -125,7 +132,11 @@ def _harm(
 
 
 def _remedies(
-    observation: Observation, kb: KnowledgeBase, judged: Mapping[str, Judged], cause: Rule | None
+    observation: Observation,
+    observations: Observations,
+    kb: KnowledgeBase,
+    judged: Mapping[str, Judged],
+    cause: Rule | None,
 ) -> tuple[AppliedRemedy, ...]:
     """Remedies of the cause; a cause without any of its own has those of what it refines."""
     if cause is None:
@@ -136,6 +147,9 @@ def _remedies(
     ]
     ids = next((rule.remedies for rule in chain if rule.remedies), ())
 
+    situation = Situation(observation.facts, observations.behaviours)
+    chosen = [kb.remedies[name] for name in ids]
+    offered = [r for r in chosen if all(evaluate(condition, situation).truth for condition in r.when)]
     filled = Speaker(observation.words, observation.facts, kb).fill
     return tuple(
         AppliedRemedy(
@@ -145,7 +159,7 @@ def _remedies(
             filled(remedy.check),
             filled(remedy.undo),
         )
-        for remedy in (kb.remedies[name] for name in ids)
+        for remedy in offered
     )
 
 
@@ -169,7 +183,9 @@ def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
     )
 
 
-def _next_steps(findings: Sequence[Finding], kb: KnowledgeBase) -> tuple[NextStep, ...]:
+def _next_steps(
+    findings: Sequence[Finding], kb: KnowledgeBase, observations: Observations
+) -> tuple[NextStep, ...]:
     """What to collect: one line that takes every capture that could still decide a finding."""
     wanted: dict[str, dict[str, Finding]] = defaultdict(dict)
     for finding in findings:
@@ -179,6 +195,14 @@ def _next_steps(findings: Sequence[Finding], kb: KnowledgeBase) -> tuple[NextSte
             for capture in candidate.missing:
                 wanted[capture][finding.id] = finding
     steps: dict[str, NextStep] = {}
+    alone = tuple(finding.id for finding in findings if finding.symptom.state == "unknown")
+    if alone and observations.snapshots == 1:
+        text = "two snapshots: one cannot tell whether the number still rises"
+        steps["snapshots"] = NextStep("sh vnetkb-collect --snapshots 2", alone, text)
+    undecided = tuple(finding.id for finding in findings if finding.verdict != "confirmed")
+    if undecided and not observations.root:
+        text = "as root: without it the files of other users' processes are invisible"
+        steps["root"] = NextStep("sudo sh vnetkb-collect", undecided, text)
     for capture, found in wanted.items():
         known = kb.captures.get(capture)
         ask = (known.ask if known else None) or ""

@@ -111,6 +111,7 @@ def _judge_one(
     )
     if ruled_out:
         result.status, result.inherited = Status.RULED_OUT, ruled_out
+        result.conflict = bool(confirming)
     elif Effect.RULES_OUT in effects and confirming:
         result.conflict = True
     elif Effect.RULES_OUT in effects:
@@ -159,10 +160,11 @@ def _raise_ancestors(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> None:
                 above.status = one.status
 
 
-def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> Verdict:
-    """Return the verdict; where nothing is confirmed or likely.
+def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged], *, by_elimination: bool = True) -> Verdict:
+    """Return the verdict.
 
-    What is left when all else is ruled out is likely.
+    Where nothing is confirmed or likely, what is left when all other usual causes are ruled out is likely;
+    not with ``by_elimination`` false, for loss of a time that the evidence does not cover.
     """
     confirmed = _deepest(kb, judged, Status.CONFIRMED, within=None)
     if confirmed:
@@ -175,7 +177,7 @@ def conclude(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> Verdict:
     if likely:
         common = _common_ancestor(kb, judged, likely)
         return Verdict("likely", common) if common else Verdict("undetermined", None)
-    left = _last_usual(kb, judged)
+    left = _last_usual(kb, judged) if by_elimination else None
     if left:
         judged[left].status = Status.LIKELY
         _raise_ancestors(kb, judged)

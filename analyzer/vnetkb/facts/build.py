@@ -60,6 +60,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         interval_s=span,
         snapshots=len(manifest.snapshots),
         samples=len(tables.series("proc-net-dev")),
+        root=manifest.root,
         hosts=(
             HostSummary(manifest.host, manifest.kernel_release, len(taps), len(topology.vms), _ovs(tables)),
         ),

@@ -146,6 +146,7 @@ class Observations:
     interval_s: float | None
     snapshots: int
     samples: int
+    root: bool
     hosts: tuple[HostSummary, ...]
     observations: tuple[Observation, ...]
     subjects: Mapping[tuple[str, str], FactSource]

@@ -113,9 +113,14 @@ class Tables:
         return self.bundle.path(capture, snapshot, scope)
 
     def can_be_had(self, capture: str) -> bool:
-        """Whether collecting again could give a capture: not where the host has nothing of the kind."""
+        """Whether collecting again could give a capture.
+
+        Not where the host has nothing of the kind, nor where root took it; but another trace may see a drop.
+        """
         kept = [c for c in self.bundle.manifest.captures if c.id == capture]
-        return not kept or not all(c.absent is not None and c.absent.reason in NOTHING_THERE for c in kept)
+        nothing = all(c.absent is not None and c.absent.reason in NOTHING_THERE for c in kept)
+        there = all(self.bundle.data(c.id, c.snapshot, c.scope) is not None for c in kept)
+        return not kept or not (nothing or (there and self.bundle.manifest.root and capture != "trace"))
 
     def seconds_apart(self, one: str, other: str, n: int) -> float | None:
         """How far apart in time two captures of a snapshot can lie at the most; None when that is not known.

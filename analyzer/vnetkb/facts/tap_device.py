@@ -92,6 +92,16 @@ def _shortened(tap: TapFacts) -> Fact:
     return _changed(tap, "tap.ring_was_shortened", "tap.tx_queue_len", lambda a, b: int(b) < int(a))  # type: ignore[arg-type]
 
 
+@provides("tap.carrier_blinked")
+def _carrier_blinked(tap: TapFacts) -> Fact:
+    counts = [number(text) for text in tap.attributes("carrier_changes")]
+    if None in counts or len(counts) <= 1:
+        return Fact(
+            "tap.carrier_blinked", missing=("sysfs-net",), why_unknown="it needs two snapshots that show it"
+        )
+    return Fact("tap.carrier_blinked", len(set(counts)) > 1, captures=tap.tables.paths("sysfs-net"))
+
+
 @provides("tap.lost_carrier")
 def _lost_carrier(tap: TapFacts) -> Fact:
     return _changed(tap, "tap.lost_carrier", "tap.carrier", lambda a, b: bool(a) and not b)

@@ -70,6 +70,9 @@ def _wait_kind(symbol: str | None) -> str | None:
 @provides("reader.wait")
 def _wait(tap: TapFacts) -> Fact:
     reader = tap.topology.reader(tap.name)
+    if tap.topology.holds_other_taps(tap.name):
+        why = "its process holds other taps as well, and which of them a thread waits for is not known"
+        return Fact("reader.wait", why_unknown=why)
     ends: list[Value | None] = []
     for n in tap.tables.snapshots:
         rows = tap.tables.get("task-wchan", n) or {}

@@ -42,6 +42,14 @@ def _drop_samples(tap: TapFacts) -> Fact:
     return Fact("drop.samples", sum(1 for drops in known if drops), captures=(tap.timeline.path,))
 
 
+@provides("drop.intervals")
+def _intervals(tap: TapFacts) -> Fact:
+    if not tap.timeline:
+        return tap.unknown_series("drop.intervals")
+    known = sum(1 for drops in tap.drops if drops is not None)
+    return Fact("drop.intervals", known, captures=(tap.timeline.path,))
+
+
 @provides("drop.sample_share")
 def _sample_share(tap: TapFacts) -> Fact:
     known = [drops for drops in tap.drops if drops is not None]
@@ -128,6 +136,9 @@ def _vcpu_offered(tap: TapFacts) -> Fact:
     return _offered_share(tap, "vcpu.offered_share", tap.fact("vcpu.cover_ms"))
 
 
+VHOST_BATCH = 64  # drivers/vhost/net.c VHOST_NET_BATCH
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """What the ring must hold at one snapshot, between two bounds."""
@@ -168,7 +179,8 @@ def _fill(tap: TapFacts, name: str, bound: str) -> Fact:
     ends: list[Value | None] = []
     for n, delivered, lost, slots in counts:
         held = _held(tap, n, delivered, lost)
-        known = held is not None and isinstance(slots, int) and slots > 0
+        # A ring and vhost's batch cannot hold more: beyond that the discipline counted segments (GSO).
+        known = held is not None and isinstance(slots, int) and slots > 0 and held.low <= slots + VHOST_BATCH
         ends.append(100.0 * getattr(held, bound) / slots if known else None)
     fact = tap.from_ends(name, ends, (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths()), "tc-qdisc")
     return replace(fact, missing=()) if tap.tables.paths("tc-qdisc") else fact

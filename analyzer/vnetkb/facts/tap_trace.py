@@ -58,6 +58,17 @@ def _trace_drops(tap: TapFacts) -> Fact:
     return Fact("trace.drops", len(tap.traced), captures=(tap.tables.path("trace", None, "series"),))
 
 
+@provides("trace.coverage")
+def _coverage(tap: TapFacts) -> Fact:
+    name, lost = "trace.coverage", tap.delta("tx_dropped")
+    if tap.traced is None:
+        return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
+    if not lost:
+        return Fact(name, why_unknown="how many packets were dropped is not known")
+    captures = (tap.tables.path("trace", None, "series"), *tap.statistic_paths())
+    return Fact(name, min(100.0, 100.0 * len(tap.traced) / lost), captures=captures)
+
+
 @provides("trace.driver_share")
 def _driver_share(tap: TapFacts) -> Fact:
     name, rose = "trace.driver_share", tap.dropped_during_trace

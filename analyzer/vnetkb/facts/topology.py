@@ -175,6 +175,10 @@ class Topology:
             return tuple(tid for tid, row in zip(workers, files, strict=True) if row.device == tap), True
         return tuple(workers), True
 
+    def holds_other_taps(self, tap: str) -> bool:
+        """Whether a process that holds the tap's file holds that of another tap too."""
+        return any(row.device != tap for pid in self.reader(tap).pids for row in self._files_of.get(pid, ()))
+
     def vcpu_threads(self, tap: str) -> tuple[int, ...] | None:
         """VCPU threads of the VM behind the tap (``CPU n/KVM``, QEMU with debug-threads=on).
 

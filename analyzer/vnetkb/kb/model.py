@@ -374,6 +374,7 @@ class Remedy:
         undo: How to take it back.
         proof: What it rests on.
         doc: More for the reference, may be empty.
+        when: Conditions that must all hold for it to be offered; what is not known does not hold.
     """
 
     id: str
@@ -387,6 +388,7 @@ class Remedy:
     undo: str
     proof: Proof
     doc: str
+    when: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,7 +337,7 @@ def read_rule(reader: Reader, raw: dict[str, Any], place: Place) -> model.Rule:
     )
 
 
-def read_remedy(_: Reader, raw: dict[str, Any], __: Place) -> model.Remedy:
+def read_remedy(reader: Reader, raw: dict[str, Any], place: Place) -> model.Remedy:
     """Return a remedy of a `remedies/` document."""
     return model.Remedy(
         id=raw["id"],
@@ -351,6 +351,7 @@ def read_remedy(_: Reader, raw: dict[str, Any], __: Place) -> model.Remedy:
         undo=raw["undo"],
         proof=read_proof(raw["proof"]),
         doc=raw.get("doc", ""),
+        when=reader.conditions(raw.get("when", ()), (*place, "when")),
     )
 
 

@@ -134,6 +134,10 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
         if candidate.rule.id == cause or above or (every and candidate.status is not Status.RULED_OUT):
             yield from _evidence(candidate, shown, name=every and candidate.rule.id != cause)
     still = [c for c in finding.candidates if c.status is Status.OPEN]
+    if cause and finding.verdict == "likely" and not shown:
+        yield _wrapped(
+            "evidence", f"none of its own: it is what is left of the usual causes; {len(still)} are open"
+        )
     out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
     above_cause = {
         c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}
