@@ -75,13 +75,17 @@ def _play(scenario: str, traced: bool, folder: Path, first: int) -> Played | str
     return Played(scenario, traced, Path(truth.bundle), truth)
 
 
-@pytest.fixture
-def analyze(tmp_path: Path) -> Analyze:
-    """Return a function that runs `vnetkb analyze` on a bundle."""
+@pytest.fixture(scope="session")
+def analyze(tmp_path_factory: pytest.TempPathFactory) -> Analyze:
+    """Return a function that runs `vnetkb analyze` on a bundle; the same question is asked once."""
+    out = tmp_path_factory.mktemp("reports") / "report.json"
+    answers: dict[tuple[str, ...], Analyzed] = {}
 
     def run(bundle: Path, *options: str) -> Analyzed:
-        out = tmp_path / "report.json"
-        status = main(["--debug", "analyze", "--format", "json", "-o", str(out), *options, str(bundle)])
-        return Analyzed(status, json.loads(out.read_text(encoding="utf-8")))
+        question = (*options, str(bundle))
+        if question not in answers:
+            status = main(["--debug", "analyze", "--format", "json", "-o", str(out), *question])
+            answers[question] = Analyzed(status, json.loads(out.read_text(encoding="utf-8")))
+        return answers[question]
 
     return run
