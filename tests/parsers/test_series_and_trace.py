@@ -121,6 +121,11 @@ def test_features_tell_whether_reasons_exist(captured: Captured) -> None:
     assert newest.reasons[numbers["FULL_RING"]] != "FULL_RING"
 
 
+def test_features_with_reasons_in_hex_and_with_zeros_before_them() -> None:
+    line = b'/t/events/skb/kfree_skb/format:print fmt: { 0x2, "A" }, { 09, "B" }\n'
+    assert trace_features.parse(line).reasons == {2: "A", 9: "B"}
+
+
 def test_features_of_a_host_without_tracefs() -> None:
     assert not trace_features.parse(b"").mounted
     assert trace_features.parse(b"/sys/kernel/tracing/trace_clock:[local] boot\n").mounted

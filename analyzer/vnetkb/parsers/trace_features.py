@@ -52,7 +52,7 @@ def parse(data: bytes) -> TraceFeatures:
         events.add(f"{match[1]}/{match[2]}")
         if match[0].endswith("skb/kfree_skb/format"):
             has_reason = has_reason or _REASON_FIELD.search(line) is not None
-            reasons.update((int(number, 0), name) for number, name in _REASON.findall(line))
+            reasons.update((_number(number), name) for number, name in _REASON.findall(line))
     return TraceFeatures(
         mounted=mounted or bool(events),
         kfree_skb="skb/kfree_skb" in events,
@@ -61,3 +61,7 @@ def parse(data: bytes) -> TraceFeatures:
         qdisc_drop="qdisc/qdisc_drop" in events,
         reasons=reasons,
     )
+
+
+def _number(text: str) -> int:
+    return int(text, 16) if text.startswith("0x") else int(text)
