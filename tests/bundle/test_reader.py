@@ -9,6 +9,7 @@ import importlib
 import os
 import subprocess
 import sys
+import zlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -208,6 +209,18 @@ def test_a_gzip_file_that_lacks_its_last_byte_is_cut_off(make: Maker) -> None:
     whole = gzip.compress(make.tar(make.members()))
     with pytest.raises(UnusableInput, match="is cut off, after 6 files"):
         read_bundle(make.write(whole[:-1]))
+
+
+def test_damaged_compressed_data_costs_what_follows_it(make: Maker) -> None:
+    archive = make.tar(make.members())
+    compressor = zlib.compressobj(wbits=31)
+    packed = compressor.compress(archive[: archive.index(b"ID=debian")]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    # a kind of block that deflate does not have
+    bundle = read_bundle(make.write(packed + b"\xff" * 64))
+    assert bundle.data("sysfs-net", 1) is not None
+    assert bundle.data("os-release", 0) is None
+    assert "the compressed data is damaged" in texts(bundle)[0]
+    assert "the compressed data is damaged" in bundle.why_absent("os-release", 0)
 
 
 def test_a_damaged_header_costs_what_follows_it(make: Maker) -> None:

@@ -326,7 +326,9 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
     if names.folder is None:
         found = stream.damage or damage or "no tar archive in it"
         raise UnusableInput(file=shown(path.name), found=found, expected=_EXPECTED)
-    return Archive(names.folder, members, digest, stream.damage or damage, cut_off=stream.cut_off or cut_off)
+    # what tarfile takes for the end of the file may be where the compressed data is damaged
+    cut_off = stream.cut_off if stream.damage is not None else cut_off
+    return Archive(names.folder, members, digest, stream.damage or damage, cut_off=cut_off)
 
 
 def _members(
