@@ -4,6 +4,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is slow, not wrong: no example fails for the time it took.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 TREE = Path(__file__).resolve().parents[1]
 

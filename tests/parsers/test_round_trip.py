@@ -4,7 +4,7 @@
 import json
 import string
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vnetkb.parsers import (
@@ -24,9 +24,6 @@ from vnetkb.parsers import (
     virsh_domstats,
     virsh_list,
 )
-
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 # what dev_valid_name() in net/core/dev.c lets through: any byte but /, : and white space, 15 at most
 device_names = (
