@@ -124,7 +124,7 @@ def test_many_extended_headers_in_a_row_are_refused(make: Maker) -> None:
 
 def test_many_small_extended_headers_are_refused(make: Maker) -> None:
     body = b"30 comment=" + b"x" * 18 + b"\n"
-    one = header(b"x", b"00000002000", b"x") + (body * 40)[:1024].ljust(1024, b"\n")
+    one = header(b"x", b"%011o" % (34 * len(body)), b"x") + (body * 34).ljust(1024, b"\0")
     entries = b"".join(
         one + header(b"%s/%d" % (FOLDER.encode(), n), b"00000000000", b"0") for n in range(300)
     )
@@ -147,14 +147,15 @@ def test_a_gzip_bomb_is_refused_early(make: Maker) -> None:
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
     packed = compressor.compress(header(f"{FOLDER}/a".encode(), b"00400000000", b"0"))
     zeros = bytes(MIB)
-    packed += b"".join(compressor.compress(zeros) for _ in range(64)) + compressor.flush()
+    packed += b"".join(compressor.compress(zeros) for _ in range(200)) + compressor.flush()
     path = make.write(packed)
     tracemalloc.start()
     message = refused(path, Limits(ratio_after_bytes=MIB))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "unpacked bytes for each packed byte" in message
-    assert peak < 12 * MIB
+    # Python 3.12 and later unpack 128 KiB of packed data at once
+    assert peak < 100 * MIB
 
 
 def test_limits_of_member_total_and_number(make: Maker) -> None:
