@@ -12,7 +12,9 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
 PYTHON_CODE = ("analyzer", "tools", "tests", "noxfile.py")
-SHELL_CODE = ("collectors/host/vnetkb-collect", ".ci/run", "tools/make-venv")
+POSIX_CODE = ("collectors/host/vnetkb-collect", "tools/make-venv")
+BASH_CODE = (".ci/run",)
+SHELL_STYLE = ("-i", "2", "-ci")
 
 
 @nox.session
@@ -28,8 +30,9 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *PYTHON_CODE)
     session.run("ruff", "format", "--check", *PYTHON_CODE)
     session.run("mypy")
-    session.run("shellcheck", *SHELL_CODE)
-    session.run("shfmt", "-p", "-i", "2", "-ci", "-d", *SHELL_CODE)
+    session.run("shellcheck", *POSIX_CODE, *BASH_CODE)
+    session.run("shfmt", "-p", *SHELL_STYLE, "-d", *POSIX_CODE)
+    session.run("shfmt", *SHELL_STYLE, "-d", *BASH_CODE)
     session.run("vnetkb", "kb", "lint")
 
 
@@ -38,7 +41,8 @@ def format_code(session: nox.Session) -> None:
     """Rewrite the code as the formatters want it."""
     session.run("ruff", "check", "--fix", *PYTHON_CODE)
     session.run("ruff", "format", *PYTHON_CODE)
-    session.run("shfmt", "-p", "-i", "2", "-ci", "-w", *SHELL_CODE)
+    session.run("shfmt", "-p", *SHELL_STYLE, "-w", *POSIX_CODE)
+    session.run("shfmt", *SHELL_STYLE, "-w", *BASH_CODE)
 
 
 @nox.session
