@@ -15,7 +15,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from vnetkb.errors import UnusableInput
+from vnetkb.errors import UnusableInput, VnetkbError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -204,19 +204,26 @@ class _Headers:
     def tarinfo(self) -> type[tarfile.TarInfo]:
         """Return the class that makes tarfile ask here."""
         headers = self
+        # Security updates of 2026 moved the work of frombuf into _frombuf and call that directly.
+        name = "_frombuf" if hasattr(tarfile.TarInfo, "_frombuf") else "frombuf"
+        parse = getattr(tarfile.TarInfo, name).__func__
 
-        class Guarded(tarfile.TarInfo):
-            @classmethod
-            def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Guarded:
-                try:
-                    info = super().frombuf(buf, encoding or "utf-8", errors)
-                except tarfile.HeaderError:
-                    headers.note_end(bytes(buf))
-                    raise
-                headers.check(info)
-                return info
+        def looked_at(
+            cls: type[tarfile.TarInfo], /, buf: bytes, encoding: str | None, errors: str, **options: bool
+        ) -> tarfile.TarInfo:
+            try:
+                info: tarfile.TarInfo = parse(cls, buf, encoding or "utf-8", errors, **options)
+            except tarfile.HeaderError:
+                headers.note_end(bytes(buf))
+                raise
+            headers.check(info)
+            return info
 
-        return Guarded
+        return type("Guarded", (tarfile.TarInfo,), {name: classmethod(looked_at)})
+
+    def looked_at(self, members: int) -> bool:
+        """Whether every member's header came by here: else this Python's tarfile is not the one we know."""
+        return self._count >= members
 
     def note_end(self, block: bytes) -> None:
         """Remember what stands in a header's place: the zeros of the end, or something else."""
@@ -346,6 +353,8 @@ def _members(
             errors="surrogateescape",
         ) as tar:
             for count, info in enumerate(tar, 1):
+                if not headers.looked_at(count):
+                    raise VnetkbError("this Python's tarfile reads headers in a way that vnetkb cannot guard")
                 _check_member(info, count, limits)
                 name = names.accept(info)
                 if name is None:
