@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench clean
+.PHONY: help venv demo test lint format bench lab clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -31,6 +31,9 @@ format: $(DEV) ## rewrite the code as the formatters want it
 
 bench: $(DEV) ## measure CPU time and memory against the budgets
 	@$(NOX) bench
+
+lab: $(DEV) ## boot other kernels with VMs under QEMU and judge every scenario; ARGS="--kernel 6.1"
+	@$(NOX) lab -- $(ARGS)
 
 clean: ## remove .venv and everything that was built or cached
 	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -49,3 +49,9 @@ def format_code(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the budgets: CPU seconds and peak memory of the commands and of the collector."""
     session.run("python", "tools/bench.py", *session.posargs)
+
+
+@nox.session
+def lab(session: nox.Session) -> None:
+    """Judge every scenario on Debian's kernels in booted machines; arguments go to tests/lab/run.py."""
+    session.run("python", "tests/lab/run.py", *session.posargs)
