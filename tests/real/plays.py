@@ -43,8 +43,11 @@ def plays(
     wanted: list[Key] = sorted({cast("Key", each["played"]) for each in parameters if "played" in each})
     first = {key: 100 + 10 * index for index, key in enumerate(wanted)}
 
+    # Made here: the first call makes pytest's base folder, and two threads would make two.
+    folders = {key: tmp_path_factory.mktemp(key[0]) for key in wanted}
+
     def play(key: Key) -> tuple[Key, Played | str]:
-        return key, _play(*key, tmp_path_factory.mktemp(key[0]), first[key])
+        return key, _play(*key, folders[key], first[key])
 
     together = [key for key in wanted if key[0] not in ALONE]
     with ThreadPoolExecutor(AT_ONCE) as pool:
