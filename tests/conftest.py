@@ -2,7 +2,6 @@
 """What all rooms' tests share."""
 
 import signal
-import signal
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,6 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 TREE = Path(__file__).resolve().parents[1]
-
-
-def pytest_configure() -> None:
-    """Let Ctrl-C work in what the tests start: a runner in the background starts everything with it ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
