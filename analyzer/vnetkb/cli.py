@@ -159,15 +159,25 @@ def analyze(
     """
     from vnetkb.diagnosis import diagnose
     from vnetkb.facts import build
-    from vnetkb.kb.load import load_kb
 
     devices = frozenset(device or ())
-    knowledge = load_kb(kb or ())
+    knowledge = _knowledge(kb)
     observations = build(_read(bundle), knowledge)
     _check_devices(devices, observations, bundle)
     diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
     _write(_rendered(diagnosis, report_format, everything=everything), output)
     raise typer.Exit(_status(diagnosis, fail_on))
+
+
+def _knowledge(overlays: list[Path] | None) -> "KnowledgeBase":
+    """Return the knowledge base; an overlay is linted before it is used, ours was when it was made."""
+    if overlays:
+        from vnetkb.kb.lint import load_with
+
+        return load_with(overlays)
+    from vnetkb.kb.load import load_kb
+
+    return load_kb()
 
 
 def _read(file: Path) -> "Bundle":
@@ -372,9 +382,8 @@ def explain(
     """
     from vnetkb.kb.explain import Explanation, near_to_text, to_text
     from vnetkb.kb.explain import explain as look_up
-    from vnetkb.kb.load import load_kb
 
-    found = look_up(load_kb(kb or ()), name, kernel)
+    found = look_up(_knowledge(kb), name, kernel)
     if isinstance(found, Explanation):
         _emit(printable(to_text(found)))
         return
@@ -417,10 +426,9 @@ def kb_test(kb: OverlayOption = None) -> None:
     Example, with a rule of your own in mine/rules/tap/:
         vnetkb kb test --kb mine
     """
-    from vnetkb.kb.load import load_kb
     from vnetkb.kbtest import run
 
-    results = list(run(load_kb(kb or ())))
+    results = list(run(_knowledge(kb)))
     failed = [result for result in results if not result.passed]
     for result in failed:
         _emit(printable(f"{result.rule}: {result.case}: found {result.got}, expected {result.expected}\n"))
@@ -452,14 +460,13 @@ def kb_verify(
     from time import monotonic
 
     from vnetkb.kb import verify
-    from vnetkb.kb.load import load_kb
     from vnetkb.kb.walkthrough import references
     from vnetkb.paths import is_packaged, kb_dir
 
     if write and is_packaged():
         raise UsageProblem("kb verify --write is for a source tree: an installed vnetkb is not changed")
     started = monotonic()
-    knowledge = load_kb(kb or ())
+    knowledge = _knowledge(kb)
     outcome = verify.verify(knowledge, source, references(kb_dir()))
     _emit(printable(verify.to_text(outcome)))
     _emit(f"{monotonic() - started:.1f} s\n")

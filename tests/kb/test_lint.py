@@ -521,6 +521,15 @@ def test_all_faults_are_told_at_once_in_order(copy: Path) -> None:
     ]
 
 
+def test_an_overlay_that_is_laid_out_otherwise_is_a_fault(copy: Path, tmp_path: Path) -> None:
+    overlay = tmp_path / "mine"
+    overlay.mkdir()
+    assert [(fault.code, fault.file) for fault in lint_kb(copy, [overlay])] == [
+        (FaultCode.LAYOUT, str(overlay))
+    ]
+
+
 def test_every_kind_of_fault_is_tested() -> None:
-    tested = {row[3] for row in BROKEN} | {FaultCode.DUPLICATE, FaultCode.SITE_WITHOUT_RULE}
+    tested = {row[3] for row in BROKEN}
+    tested |= {FaultCode.DUPLICATE, FaultCode.SITE_WITHOUT_RULE, FaultCode.LAYOUT}
     assert tested == set(FaultCode)

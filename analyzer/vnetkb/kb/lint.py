@@ -7,6 +7,7 @@ Unlike loading, which ends at the first problem, lint tells all of them, each wi
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vnetkb import paths
+from vnetkb.errors import KnowledgeFault
 from vnetkb.kb import load, model, strict_yaml, walkthrough
 from vnetkb.kb.read import Problem
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 class FaultCode(StrEnum):
     """What can be wrong."""
 
+    LAYOUT = "layout"
     YAML = "yaml"
     SCHEMA = "schema"
     DUPLICATE = "duplicate"
@@ -105,6 +108,10 @@ def lint_kb(folder: Path | None = None, overlays: Sequence[Path] = ()) -> list[F
     """
     faults: list[Fault] = []
     documents: list[load.Document] = []
+    for each in overlays:
+        wrong = load.layout_fault(each)
+        if wrong is not None:
+            faults.append(Fault(FaultCode.LAYOUT, str(each), "", wrong))
     for place, overlay in ((folder or paths.kb_dir(), None), *((each, each) for each in overlays)):
         for path in load.documents_below(place):
             try:
@@ -117,6 +124,25 @@ def lint_kb(folder: Path | None = None, overlays: Sequence[Path] = ()) -> list[F
     faults += lint_documents(documents)
     faults += _chapter_faults(folder or paths.kb_dir(), documents)
     return sorted(faults, key=lambda fault: (fault.file, _sortable(fault.path), fault.code, fault.text))
+
+
+def load_with(overlays: Sequence[Path]) -> model.KnowledgeBase:
+    """Return the knowledge base with overlays, each held against everything that lint knows.
+
+    Raises:
+        KnowledgeFault: An overlay is no knowledge base, or something in it is wrong (exit status 3).
+    """
+    for overlay in overlays:
+        list(load.read_folder(overlay, overlay=overlay))
+    faults = lint_kb(None, overlays)
+    if faults:
+        ours = tuple(f"{overlay}{os.sep}" for overlay in overlays)
+        # Whatever is wrong elsewhere is wrong because of an overlay: without one there is no fault.
+        # A test that could not be read is missing: that its rule then seems to have none is no news.
+        first = min(faults, key=lambda f: (not f.file.startswith(ours), f.code is FaultCode.UNREACHABLE))
+        more = f"; {len(faults) - 1} more, vnetkb kb lint tells all" if len(faults) > 1 else ""
+        raise KnowledgeFault(f"{first}{more}", overlay=True)
+    return load.load_kb(overlays)
 
 
 def lint_documents(documents: Sequence[load.Document]) -> list[Fault]:

@@ -64,6 +64,10 @@ _KINDS: Mapping[str, _Kind] = {
 KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind of document."""
 
+LAYOUT = f"NAME.yaml or NAME/*.yaml with a NAME of {', '.join(KINDS)}"
+BESIDE = frozenset({"locale", "verified", "walkthrough"})
+"""Folders of a knowledge base that hold something else than documents."""
+
 
 class Document:
     """One file of the knowledge base.
@@ -143,6 +147,9 @@ def read_folder(folder: Path, *, overlay: Path | None = None) -> Iterator[Docume
         raise KnowledgeFault(
             f"{folder}: not a folder, expected a knowledge base", overlay=overlay is not None
         )
+    fault = layout_fault(folder)
+    if fault is not None:
+        raise KnowledgeFault(f"{folder}: {fault}", overlay=overlay is not None)
     for path in documents_below(folder):
         yield Document(path, partial(_parse, folder / path, overlay=overlay is not None), overlay)
 
@@ -164,6 +171,25 @@ def documents_below(folder: Path) -> list[str]:
             found.append(f"{kind}.yaml")
         found += (file.relative_to(folder).as_posix() for file in (folder / kind).glob("**/*.yaml"))
     return sorted(found)
+
+
+def layout_fault(folder: Path) -> str | None:
+    """Say why a folder is not laid out as a knowledge base; None when it is.
+
+    A document in a place that is never read would be knowledge that is believed in and not used.
+    """
+    read_ones = set(documents_below(folder))
+    if not read_ones:
+        return f"found no document of a knowledge base, expected {LAYOUT}"
+    every = (file.relative_to(folder) for suffix in ("yaml", "yml") for file in folder.glob(f"**/*.{suffix}"))
+    stray = sorted(
+        path.as_posix()
+        for path in every
+        if path.as_posix() not in read_ones
+        and path.parts[0] not in BESIDE
+        and not any(part.startswith(".") for part in path.parts)
+    )
+    return f"{stray[0]} is in no place where it would be read, expected {LAYOUT}" if stray else None
 
 
 def read_compiled(file: Path) -> Iterator[Document]:
