@@ -37,10 +37,12 @@ class Device:
     carrier: Sequence[str] = ("1", "1")
     flags: Sequence[str] = ("0x1003", "0x1003")
     tun_flags: str | None = "0x1002"
+    more: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    """Further lines at each snapshot, by their name below the device: ``statistics/rx_dropped``, ``mtu``."""
 
     def sysfs(self, n: int) -> str:
         """Lines of the capture sysfs-net for this device."""
-        values = {
+        values: dict[str, object] = {
             "statistics/tx_dropped": self.tx_dropped[n],
             "statistics/tx_packets": self.tx_packets[n],
             "statistics/rx_packets": 0,
@@ -48,6 +50,7 @@ class Device:
             "tx_queue_len": self.tx_queue_len[n],
             "flags": self.flags[n],
         }
+        values |= {key: each[n] for key, each in self.more.items()}
         lines = [f"{self.name}/{key}:{value}" for key, value in values.items()]
         if self.carrier[n]:
             lines.append(f"{self.name}/carrier:{self.carrier[n]}")

@@ -140,6 +140,7 @@ def test_the_compiled_form_is_the_same_knowledge_base(tmp_path: Path) -> None:
         "rules",
         "remedies",
         "harm",
+        "symptoms",
         "origins",
     ):
         assert getattr(from_json, name) == getattr(from_yaml, name), name

@@ -45,7 +45,8 @@ def diagnose(
     made = [_finding(observation, observations, kb, notices) for observation in chosen]
     made.sort(key=_worst_first)
     findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
-    notices.extend(_advice(observations, kb, {finding.subject.name for finding in findings}, devices))
+    losing = {(finding.subject.kind, finding.subject.name) for finding in findings}
+    notices.extend(_advice(observations, kb, losing, devices))
     return Diagnosis(
         observations.bundle_name,
         observations.bundle_sha256,
@@ -121,6 +122,8 @@ def _harm(
     causes = frozenset((verdict.cause, *kb.ancestors(verdict.cause))) if verdict.cause else frozenset()
     finding = {
         "cause": causes,
+        "counter": frozenset({observation.symptom.counter or "silent"}),
+        "subject": frozenset({observation.subject.kind}),
         "state": frozenset({observation.symptom.state}),
         "verdict": frozenset({verdict.verdict}),
     }
@@ -219,15 +222,21 @@ def _next_steps(
 
 
 def _advice(
-    observations: Observations, kb: KnowledgeBase, with_findings: Collection[str], devices: Collection[str]
+    observations: Observations,
+    kb: KnowledgeBase,
+    losing: Collection[tuple[str, str]],
+    devices: Collection[str],
 ) -> list[Notice]:
-    """Settings that are dangerous or without effect, on subjects that lose nothing now."""
+    """Settings that are dangerous or without effect, on subjects that lose nothing now, and corrections.
+
+    A correction says how a number is to be read; it stands out where the subject has a finding.
+    """
     notices = []
     for rule in kb.rules.values():
-        if rule.kind is not RuleKind.ADVICE:
+        if rule.kind is RuleKind.CAUSE:
             continue
         for (kind, name), source in observations.subjects.items():
-            if name in with_findings or (devices and name not in devices):
+            if (devices and name not in devices) or (rule.kind is RuleKind.ADVICE and (kind, name) in losing):
                 continue
             situation = Situation(source, observations.behaviours)
             if not all(evaluate(condition, situation).truth for condition in rule.applies_when):
@@ -235,8 +244,9 @@ def _advice(
             for test in rule.tests:
                 outcome = evaluate(test.condition, situation)
                 if effect_of(test, outcome) is Effect.CONFIRMS and test.says:
-                    text = Speaker({kind: name}, source, kb).fill(test.says)
-                    notices.append(Notice("warning", name, text, rule.id))
+                    text = Speaker(dict(source.words()), source, kb).fill(test.says)
+                    warn = rule.kind is RuleKind.ADVICE or (kind, name) in losing
+                    notices.append(Notice("warning" if warn else "info", name, text, rule.id))
     return notices
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from vnetkb.facts.subject import SubjectSource
+
 Value = int | float | str | bool | frozenset[str]
 State = Literal["rising", "past", "silent", "unknown"]
 
@@ -78,6 +80,9 @@ class Symptom:
         ratio: Share of the packets offered that were lost, 0..1; None without a denominator.
         seconds: Time that ``delta`` covers.
         between: For silent loss, the two points of the path between which packets vanish.
+        called: What a reader is told the counter is, with both directions: ``host TX dropped (= guest RX)``.
+        share_of: What ``ratio`` is a share of, in words: ``all that was sent to it``.
+        captures: Members that the counter was read from.
     """
 
     counter: str | None
@@ -87,6 +92,9 @@ class Symptom:
     ratio: float | None
     seconds: float | None
     between: tuple[str, str] | None = None
+    called: str = ""
+    share_of: str | None = None
+    captures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +157,7 @@ class Observations:
     root: bool
     hosts: tuple[HostSummary, ...]
     observations: tuple[Observation, ...]
-    subjects: Mapping[tuple[str, str], FactSource]
+    subjects: Mapping[tuple[str, str], SubjectSource]
     behaviours: Mapping[str, bool | None]
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]

@@ -7,8 +7,9 @@ import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from vnetkb.facts.device import number
 from vnetkb.facts.model import Fact
-from vnetkb.facts.tap import number, provides
+from vnetkb.facts.tap import provides
 
 if TYPE_CHECKING:
     from collections.abc import Callable

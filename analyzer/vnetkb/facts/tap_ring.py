@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about what a tap dropped and delivered, and about its ring."""
+"""Facts about what a tap delivered, and about its ring."""
 
 from __future__ import annotations
 
@@ -24,60 +24,9 @@ def _movement(tap: TapFacts, name: str, key: str) -> Fact:
     return Fact(name, delta, (), samples, captures, missing, why)
 
 
-@provides("drop.count")
-def _drop_count(tap: TapFacts) -> Fact:
-    return _movement(tap, "drop.count", "tx_dropped")
-
-
 @provides("reader.progress")
 def _progress(tap: TapFacts) -> Fact:
     return _movement(tap, "reader.progress", "tx_packets")
-
-
-@provides("drop.samples")
-def _drop_samples(tap: TapFacts) -> Fact:
-    known = [drops for drops in tap.drops if drops is not None]
-    if not known or not tap.timeline:
-        return tap.unknown_series("drop.samples")
-    return Fact("drop.samples", sum(1 for drops in known if drops), captures=(tap.timeline.path,))
-
-
-@provides("drop.intervals")
-def _intervals(tap: TapFacts) -> Fact:
-    if not tap.timeline:
-        return tap.unknown_series("drop.intervals")
-    known = sum(1 for drops in tap.drops if drops is not None)
-    return Fact("drop.intervals", known, captures=(tap.timeline.path,))
-
-
-@provides("drop.sample_share")
-def _sample_share(tap: TapFacts) -> Fact:
-    known = [drops for drops in tap.drops if drops is not None]
-    if not known or not tap.timeline:
-        return tap.unknown_series("drop.sample_share")
-    share = 100.0 * sum(1 for drops in known if drops) / len(known)
-    return Fact("drop.sample_share", share, captures=(tap.timeline.path,))
-
-
-def _percent(lost: int | None, passed: int | None) -> float | None:
-    return None if lost is None or passed is None or lost + passed == 0 else 100.0 * lost / (lost + passed)
-
-
-@provides("drop.ratio")
-def _ratio(tap: TapFacts) -> Fact:
-    lost, passed = tap.fact("drop.count"), tap.fact("reader.progress")
-    value = _percent(tap.delta("tx_dropped"), tap.delta("tx_packets"))
-    why = "" if value is not None else lost.why_unknown or passed.why_unknown or "nothing was sent"
-    return Fact("drop.ratio", value, captures=lost.captures, missing=lost.missing, why_unknown=why)
-
-
-@provides("drop.peak_ratio")
-def _peak_ratio(tap: TapFacts) -> Fact:
-    samples = tuple(_percent(a, b) for a, b in zip(tap.drops, tap.moved("tx_packets"), strict=True))
-    known = [value for value in samples if value is not None]
-    if not known or not tap.timeline:
-        return tap.unknown_series("drop.peak_ratio")
-    return Fact("drop.peak_ratio", max(known), samples=samples, captures=(tap.timeline.path,))
 
 
 def _slots(tap: TapFacts) -> int | None:

@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
+    from vnetkb.parsers.sysfs_net_links import DeviceLinks
 
 
 DEFAULT_RECEIVE_BUFFERS = 256
+
+# rtnl_link_ops.kind of each driver, as `ip -d link` prints it, to the first part of its counters' names.
+KIND_OF_LINK = {
+    "bond": "bond",
+    "bridge": "bridge",
+    "macvtap": "macvtap",
+    "openvswitch": "ovs_internal",
+    "veth": "veth",
+    "vlan": "vlan",
+}
+ARPHRD_LOOPBACK = "772"  # include/uapi/linux/if_arp.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,27 @@ class Topology:
             else:
                 names.update(link.ifname for link in self.links(n).values() if link.kind == "tun")
         return tuple(sorted(names))
+
+    @cached_property
+    def other_devices(self) -> dict[str, str]:
+        """Every other network device by name, with the first part of its counters' names.
+
+        ``nic`` has hardware (or another hypervisor's device) behind it; ``netdev`` is any device whose kind
+        is not known or has no counters of its own in the knowledge base. The loopback device is left out.
+        """
+        taps = set(self.taps)
+        found: dict[str, str] = {}
+        for n in self.tables.snapshots:
+            places = self.tables.get("sysfs-net-links", n) or {}
+            devices = self.tables.get("sysfs-net", n) or {}
+            for name in (*devices, *self.links(n)):
+                if name in taps or name in found:
+                    continue
+                device, link, place = devices.get(name), self.links(n).get(name), places.get(name)
+                if name == "lo" or (device is not None and device.attributes.get("type") == ARPHRD_LOOPBACK):
+                    continue
+                found[name] = _kind_of(link.kind if link is not None else None, place)
+        return dict(sorted(found.items()))
 
     def links(self, n: int) -> dict[str, Any]:
         """Rows of ``ip -s -d link`` of snapshot ``n`` by device name, from JSON or, failing that, text."""
@@ -297,6 +330,19 @@ class Topology:
     def port_of(self, tap: str) -> str | None:
         """Bridge (Linux or Open vSwitch) that the tap is a port of; None when none or not known."""
         return self._ovs_bridges.get(tap) or self.master(tap)
+
+
+def _kind_of(link_kind: str | None, place: DeviceLinks | None) -> str:
+    """Return the kind of a device that is no tap: by its driver, else by what sysfs shows beside it."""
+    if link_kind is not None:
+        return KIND_OF_LINK.get(link_kind, "netdev")
+    if place is None:
+        return "netdev"
+    if place.is_bridge:
+        return "bridge"
+    if place.is_bond:
+        return "bond"
+    return "nic" if place.driver else "netdev"
 
 
 def _several(value: object) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference
@@ -11,11 +12,28 @@ from vnetkb.facts.model import Witness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from vnetkb.facts.tap import TapFacts
+    from vnetkb.facts.device import DeviceFacts
 
 # Open vSwitch refreshes the statistics in its database every 5 s (vswitch.xml,
 # other_config:stats-update-interval).
 OVS_REFRESH_S = 5.0
+
+
+# Where Open vSwitch names a statistic in its own way (lib/netdev-linux.c and vswitchd/bridge.c IFACE_STATS).
+OVS_NAMES = {
+    "rx_frame_errors": "rx_frame_err",
+    "rx_over_errors": "rx_over_err",
+    "rx_crc_errors": "rx_crc_err",
+}
+# Columns of `ip -s link` and what people call them; the JSON keys are the statistic without its direction.
+IP_LINK_NAMES = {"missed_errors": "missed", "nohandler": "nohandler", "over_errors": "overrun"}
+NET_DEV_NAMES = {
+    "rx_errors": ("rx_errors", "receive errs"),
+    "tx_errors": ("tx_errors", "transmit errs"),
+    "tx_dropped": ("tx_dropped", "transmit drop"),
+    "rx_fifo_errors": ("rx_fifo", "receive fifo"),
+    "tx_fifo_errors": ("tx_fifo", "transmit fifo"),
+}
 
 
 class _View(NamedTuple):
@@ -24,68 +42,82 @@ class _View(NamedTuple):
     label: str
     capture: str
     lag_s: float
-    read: Callable[[TapFacts, int], int | None]
+    read: Callable[[DeviceFacts, int], int | None]
 
 
-def tx_dropped(tap: TapFacts, delta: int | None, peak_rate: float) -> tuple[Witness, ...]:
-    """Return every other tool's count of the tap's tx_dropped over the same snapshots.
+def of(device: DeviceFacts, field: str, delta: int | None, peak_rate: float) -> tuple[Witness, ...]:
+    """Return every other tool's count of a device's statistic over the same snapshots.
 
     Args:
-        tap: The tap.
+        device: The device.
+        field: The kernel's name of the statistic.
         delta: What sysfs says, to compare with.
-        peak_rate: Highest drop rate seen, packets/s: two readings that lie apart in time may differ by that.
+        peak_rate: Highest rate seen, packets/s: two readings that lie apart in time may differ by that.
     """
-    found = (_witness(tap, view, delta, peak_rate) for view in VIEWS)
+    found = (_witness(device, view, field, delta, peak_rate) for view in _views(device, field))
     return tuple(witness for witness in found if witness is not None)
 
 
-def _witness(tap: TapFacts, view: _View, delta: int | None, rate: float) -> Witness | None:
-    snapshots = tap.tables.snapshots
-    values = [view.read(tap, n) for n in snapshots]
+def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, rate: float) -> Witness | None:
+    snapshots = device.tables.snapshots
+    values = [view.read(device, n) for n in snapshots]
     if all(value is None for value in values):
         return None
-    paths = tap.tables.paths(view.capture)
+    paths = device.tables.paths(view.capture)
     if len(values) == 1:
         return Witness(view.label, values[0], None, paths)
-    moved = difference(values[0], values[-1], same_device=tap.same_device, u32=tap.u32)
+    moved = difference(values[0], values[-1], same_device=device.same_device, u32=device.is_u32(field))
     if moved is None or delta is None:
         return Witness(view.label, moved, None, paths)
     gaps = [
-        tap.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0 for n in (snapshots[0], snapshots[-1])
+        device.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0
+        for n in (snapshots[0], snapshots[-1])
     ]
     return Witness(view.label, moved, abs(moved - delta) <= rate * (sum(gaps) + view.lag_s) + 1, paths)
 
 
-def _ip_link(tap: TapFacts, n: int) -> int | None:
-    link = tap.topology.links(n).get(tap.name)
-    return link.tx.get("dropped") if link is not None else None
+def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
+    direction, _, column = field.partition("_")
+    name = IP_LINK_NAMES.get(column, column)
+    views = [
+        _View(f"ip -s link {direction.upper()} {name}", "ip-link", 0.0, partial(_ip_link, direction, column))
+    ]
+    if field in NET_DEV_NAMES:
+        key, heading = NET_DEV_NAMES[field]
+        views.append(_View(f"/proc/net/dev {heading}", "proc-net-dev", 0.0, partial(_column, key)))
+    key = OVS_NAMES.get(field, field)
+    views.append(_View(f"ovs-vsctl statistics:{key}", "ovs-interface", OVS_REFRESH_S, partial(_ovs, key)))
+    if device.kind == "tap" and column == "dropped":
+        # libvirt shows a tap from the guest's side: the host's tx_dropped is its rx.drop.
+        other = {"tx": "rx", "rx": "tx"}[direction]
+        label = f"virsh domstats {other}.drop"
+        views.append(_View(label, "virsh-domstats", 0.0, partial(_libvirt, f"{other}_drop")))
+    return tuple(views)
 
 
-def _column(tap: TapFacts, n: int) -> int | None:
-    row = (tap.tables.get("proc-net-dev", n) or {}).get(tap.name)
-    return row.tx_dropped if row is not None else None
+def _ip_link(direction: str, column: str, device: DeviceFacts, n: int) -> int | None:
+    link = device.topology.links(n).get(device.name)
+    return (link.tx if direction == "tx" else link.rx).get(column) if link is not None else None
 
 
-def _ovs(tap: TapFacts, n: int) -> int | None:
-    for row in tap.tables.get("ovs-interface", n) or ():
-        if row.get("name") == tap.name and isinstance(row.get("statistics"), dict):
-            value = row["statistics"].get("tx_dropped")
+def _column(key: str, device: DeviceFacts, n: int) -> int | None:
+    row = (device.tables.get("proc-net-dev", n) or {}).get(device.name)
+    value: int | None = getattr(row, key, None)
+    return value
+
+
+def _ovs(key: str, device: DeviceFacts, n: int) -> int | None:
+    for row in device.tables.get("ovs-interface", n) or ():
+        if row.get("name") == device.name and isinstance(row.get("statistics"), dict):
+            value = row["statistics"].get(key)
             return value if isinstance(value, int) else None
     return None
 
 
-def _libvirt(tap: TapFacts, n: int) -> int | None:
-    # libvirt shows a tap from the guest's side: the host's tx_dropped is its rx.drop.
-    for stats in (tap.tables.get("virsh-domstats", n) or {}).values():
+def _libvirt(key: str, device: DeviceFacts, n: int) -> int | None:
+    for stats in (device.tables.get("virsh-domstats", n) or {}).values():
         for interface in stats.interfaces:
-            if interface.name == tap.name:
-                return interface.rx_drop if interface.rx_drop is None else int(interface.rx_drop)
+            if interface.name == device.name:
+                value: int | None = getattr(interface, key)
+                return value
     return None
-
-
-VIEWS = (
-    _View("ip -s link TX dropped", "ip-link", 0.0, _ip_link),
-    _View("/proc/net/dev transmit drop", "proc-net-dev", 0.0, _column),
-    _View("ovs-vsctl statistics:tx_dropped", "ovs-interface", OVS_REFRESH_S, _ovs),
-    _View("virsh domstats rx.drop", "virsh-domstats", 0.0, _libvirt),
-)

@@ -88,7 +88,9 @@ class Fault:
 SCHEMA_OF: Mapping[str, str] = {kind: "rule" if kind == "rules" else kind for kind in load.KINDS}
 """For each kind of document the name of its JSON Schema."""
 
-PLACEHOLDERS = frozenset({"host", "master", "pid", "process", "tap", "threads", "txqueuelen", "value", "vm"})
+PLACEHOLDERS = frozenset(
+    {"device", "host", "master", "pid", "process", "tap", "threads", "txqueuelen", "value", "vm"}
+)
 """What texts may name in braces besides facts; `vnetkb.facts` has a value for each."""
 
 _CONFIRMED = frozenset({model.Status.CONFIRMED, model.Status.LIKELY})
@@ -164,6 +166,7 @@ def lint_documents(documents: Sequence[load.Document]) -> list[Fault]:
         check.rules,
         check.remedies,
         check.harm,
+        check.symptoms,
     ):
         check_one()
     check.reach()
@@ -247,8 +250,16 @@ class _Check:
             self._placeholders("harm", line.id, line.reason, ("reason",))
             for condition in line.when:
                 for leaf in model.leaves(condition):
-                    if isinstance(leaf, model.FindingIs) and leaf.what == "cause":
-                        self._known("cause", sorted(leaf.values), "harm", line.id, "when")
+                    if isinstance(leaf, model.FindingIs) and leaf.what in {"cause", "counter"}:
+                        names = sorted(leaf.values - {"silent"})
+                        self._known(leaf.what, names, "harm", line.id, "when")
+
+    def symptoms(self) -> None:
+        for watched in self._kb.symptoms.values():
+            self._known("counter", [watched.counter, *watched.passed], "symptoms", watched.counter, "counter")
+            if bool(watched.passed) != (watched.share_of is not None):
+                text = "expected share_of with passed, and null without"
+                self._add(FaultCode.VALUE, "symptoms", watched.counter, ("share_of",), text)
 
     def remedies(self) -> None:
         """Check the placeholders of what a reader may paste."""

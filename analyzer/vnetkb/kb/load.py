@@ -60,6 +60,7 @@ _KINDS: Mapping[str, _Kind] = {
     "rules": _Kind(None, "read_rule"),
     "remedies": _Kind("remedies", "read_remedy"),
     "harm": _Kind("harm", "read_harm"),
+    "symptoms": _Kind("symptoms", "read_symptom", "counter"),
 }
 KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind of document."""
@@ -263,6 +264,7 @@ class _Items:
             rules=rules,
             remedies=self._found["remedies"],
             harm=_harm_in_order(self._found["harm"], self._origins),
+            symptoms=self._found["symptoms"],
             origins=_OnFirstUse(self._all_origins),
             _children=_children(rules),
         )

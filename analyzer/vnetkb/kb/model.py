@@ -207,7 +207,8 @@ class FindingIs:
     """A test of a finding, only in harm rules.
 
     Attributes:
-        what: `cause` (a rule id; a rule that refines it counts as well), `state` or `verdict`.
+        what: `cause` (a rule id; a rule that refines it counts as well), `counter` (its id, or `silent`),
+            `state`, `subject` (its kind) or `verdict`.
         values: The values of which one must be the finding's.
     """
 
@@ -411,6 +412,27 @@ class HarmRule:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchedCounter:
+    """A counter whose movement is a symptom.
+
+    Attributes:
+        counter: The counter's id.
+        subject: The kind of subject that a finding on it is about.
+        called: What a reader is told that it is, with both directions.
+        passed: Counters of the same subject whose sum counts what was not lost; empty if nothing counts that.
+        share_of: What the lost and the passed are together, in words; `None` without the latter.
+        doc: More for the reference, may be empty.
+    """
+
+    counter: str
+    subject: str
+    called: str
+    passed: tuple[str, ...]
+    share_of: str | None
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
 class VersionRange:
     """Versions of one tree for which it is known whether a behaviour is there.
 
@@ -463,6 +485,7 @@ class KnowledgeBase:
         rules: By id.
         remedies: By id.
         harm: In the order in which they are tried.
+        symptoms: The counters whose movement is a finding, by counter id.
         origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
     """
 
@@ -474,6 +497,7 @@ class KnowledgeBase:
     rules: Mapping[str, Rule]
     remedies: Mapping[str, Remedy]
     harm: tuple[HarmRule, ...]
+    symptoms: Mapping[str, WatchedCounter]
     origins: Mapping[tuple[str, str], str]
     _children: Mapping[str, tuple[str, ...]] = field(repr=False)
 

@@ -24,7 +24,7 @@ Place: TypeAlias = tuple[str | int, ...]
 _Item = TypeVar("_Item")
 
 _COMBINATIONS = ("all", "any", "not")
-_FINDING_TESTS = ("cause", "state", "verdict")
+_FINDING_TESTS = ("cause", "counter", "state", "subject", "verdict")
 _EVERYWHERE_KEYS = frozenset({"value", "ends", "samples"})
 
 
@@ -362,6 +362,18 @@ def read_harm(reader: Reader, raw: dict[str, Any], place: Place) -> model.HarmRu
         harm=model.Harm(raw["harm"]),
         when=reader.conditions(raw["when"], (*place, "when")),
         reason=raw["reason"],
+        doc=raw.get("doc", ""),
+    )
+
+
+def read_symptom(_reader: Reader, raw: dict[str, Any], _place: Place) -> model.WatchedCounter:
+    """Return a counter of the `symptoms.yaml` document."""
+    return model.WatchedCounter(
+        counter=raw["counter"],
+        subject=raw.get("subject") or raw["counter"].partition(".")[0],
+        called=raw["called"],
+        passed=tuple(raw["passed"]),
+        share_of=raw["share_of"],
         doc=raw.get("doc", ""),
     )
 

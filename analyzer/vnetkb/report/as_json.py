@@ -96,6 +96,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "ratio": symptom.ratio,
             "seconds": symptom.seconds,
             "between": list(symptom.between) if symptom.between else None,
+            "called": symptom.called,
+            "captures": list(symptom.captures),
         },
         "verdict": finding.verdict,
         "cause": finding.cause.id if finding.cause else None,

@@ -95,7 +95,7 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
 
 def _symptom(finding: Finding) -> str:
     symptom = finding.symptom
-    what = "host TX dropped (= guest RX)"
+    what = symptom.called or "loss that no counter shows"
     if symptom.state == "past":
         return f"{what} {symptom.total} in all, none of them since the first snapshot"
     if symptom.delta is None:
@@ -103,9 +103,9 @@ def _symptom(finding: Finding) -> str:
     if symptom.ratio is None:
         share = "what share of the packets is not known"
     elif symptom.ratio == 1.0:
-        share = "all that was sent to it"
+        share = symptom.share_of or "all"
     else:
-        share = f"{percent(symptom.ratio)} of what was sent to it"
+        share = f"{percent(symptom.ratio)} of {symptom.share_of or 'all'}"
     return f"{what} +{symptom.delta} in {symptom.seconds} s: {share}"
 
 
@@ -210,13 +210,13 @@ def _summary(diagnosis: Diagnosis) -> str:
     current = [f for f in diagnosis.findings if f.symptom.state != "past"]
     harms = [str(finding.harm) for finding in current]
     taps = sum(host.taps for host in diagnosis.hosts)
-    without = taps - len({f.subject.name for f in diagnosis.findings}) - diagnosis.past
+    without = taps - len({f.subject.name for f in diagnosis.findings if f.subject.kind == "tap"})
     parts = [f"{harms.count('harmful')} harmful", f"{harms.count('watch') + harms.count('unknown')} to watch"]
     if "harmless" in harms:
         parts.append(f"{harms.count('harmless')} harmless")
     parts.append(f"{_many(without, 'tap')} without loss")
     if diagnosis.past:
-        parts.append(f"{_many(diagnosis.past, 'tap')} with loss in the past only (--all)")
+        parts.append(f"{_many(diagnosis.past, 'counter')} that moved in the past only (--all)")
     if diagnosis.snapshots == 0:
         return "no snapshot in this bundle: nothing can be said about loss."
     return ", ".join(parts) + "."

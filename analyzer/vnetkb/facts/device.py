@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One network device as a source of facts: its settings, its counters and what moved in the series."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vnetkb.facts import witnesses
+from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.model import Fact, Subject, Value
+from vnetkb.facts.subject import Counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from vnetkb.facts.model import Witness
+    from vnetkb.facts.tables import Tables
+    from vnetkb.facts.timeline import Timeline
+    from vnetkb.facts.topology import Topology
+
+PROVIDERS: dict[str, Callable[[DeviceFacts], Fact]] = {}
+
+# The columns of /proc/net/dev that hold one statistic each (net/core/net-procfs.c dev_seq_printf_stats).
+SINGLE_COLUMNS = {
+    "rx_bytes": "rx_bytes",
+    "rx_packets": "rx_packets",
+    "rx_errors": "rx_errors",
+    "rx_fifo_errors": "rx_fifo",
+    "rx_compressed": "rx_compressed",
+    "multicast": "rx_multicast",
+    "tx_bytes": "tx_bytes",
+    "tx_packets": "tx_packets",
+    "tx_errors": "tx_errors",
+    "tx_dropped": "tx_dropped",
+    "tx_fifo_errors": "tx_fifo",
+    "collisions": "tx_collisions",
+    "tx_compressed": "tx_compressed",
+}
+# Those that hold a sum: usable for one statistic while the others of the sum stand still.
+SUMMED_COLUMNS = {
+    "rx_dropped": ("rx_dropped", ("rx_missed_errors",)),
+    "rx_missed_errors": ("rx_dropped", ("rx_dropped",)),
+    "rx_frame_errors": ("rx_frame", ("rx_length_errors", "rx_over_errors", "rx_crc_errors")),
+    "rx_crc_errors": ("rx_frame", ("rx_length_errors", "rx_over_errors", "rx_frame_errors")),
+    "rx_over_errors": ("rx_frame", ("rx_length_errors", "rx_crc_errors", "rx_frame_errors")),
+    "rx_length_errors": ("rx_frame", ("rx_over_errors", "rx_crc_errors", "rx_frame_errors")),
+    "tx_carrier_errors": ("tx_carrier", ("tx_aborted_errors", "tx_window_errors", "tx_heartbeat_errors")),
+    "tx_aborted_errors": ("tx_carrier", ("tx_carrier_errors", "tx_window_errors", "tx_heartbeat_errors")),
+}
+
+
+def provides(name: str) -> Callable[[Callable[[DeviceFacts], Fact]], Callable[[DeviceFacts], Fact]]:
+    """Register the function that computes the fact ``name`` of any network device."""
+
+    def register(function: Callable[[DeviceFacts], Fact]) -> Callable[[DeviceFacts], Fact]:
+        PROVIDERS[name] = function
+        return function
+
+    return register
+
+
+def number(text: str | None, base: int = 10) -> int | None:
+    """Return the integer that a sysfs file holds, or None when it holds none."""
+    try:
+        return int(text, base) if text else None
+    except ValueError:
+        return None
+
+
+class DeviceFacts:
+    """Facts of one network device, each computed on first use.
+
+    Args:
+        kind: Kind of device, the first part of its counters' names.
+        name: Device name.
+        tables: The captures.
+        topology: The joins.
+    """
+
+    own_providers: ClassVar[Mapping[str, Callable[[Any], Fact]]] = {}
+    u32_counters: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, kind: str, name: str, tables: Tables, topology: Topology) -> None:
+        """Keep the sources; nothing is computed yet."""
+        self.kind = kind
+        self.name = name
+        self.tables = tables
+        self.topology = topology
+        self.timeline: Timeline | None = None
+        self.u32: bool | None = False
+        self._facts: dict[str, Fact] = {}
+        self._moved: dict[str, tuple[int | None, ...]] = {}
+
+    def look_at(self, timeline: Timeline) -> None:
+        """Use the series from now on; without this nothing of a series is known of the device."""
+        self.timeline = timeline
+        self._facts.clear()
+        self._moved.clear()
+
+    @property
+    def subject(self) -> Subject:
+        """What a finding on this device is about."""
+        return Subject(self.kind, self.name, port_of=self.topology.port_of(self.name))
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """Empty: which of the device's counters is meant is the symptom's to say."""
+        return ()
+
+    def words(self) -> Mapping[str, str]:
+        """Names that the knowledge base's texts may use for the device."""
+        return {
+            "device": self.name,
+            "host": self.tables.bundle.manifest.host,
+            "master": self.topology.port_of(self.name) or "its bridge",
+        }
+
+    def fact(self, name: str) -> Fact:
+        """Return one fact; a name that no function provides is unknown."""
+        if name not in self._facts:
+            provider = self.own_providers.get(name) or PROVIDERS.get(name)
+            fact = provider(self) if provider else Fact(name, why_unknown=f"not computed for a {self.kind}")
+            if fact.missing:
+                fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
+            self._facts[name] = fact
+        return self._facts[name]
+
+    def counted(self, field: str) -> Counted | None:
+        """Return how a statistic of the device stood and moved; None if the device has none of this name."""
+        values = self.statistic(field)
+        if all(value is None for value in values):
+            return None
+        delta = None if sum(1 for value in values if value is not None) < 2 else self.delta(field)  # noqa: PLR2004
+        samples = self.moved(field)
+        known = delta is not None
+        return Counted(
+            values,
+            delta,
+            samples,
+            self.timeline.seconds if self.timeline and samples else (),
+            self.statistic_paths(),
+            (self.timeline.path,) if self.timeline and samples else (),
+            () if known else ("sysfs-net",),
+            "" if known else "it needs two snapshots of the same device",
+        )
+
+    def witnesses(self, field: str, counted: Counted, peak_rate: float) -> tuple[Witness, ...]:
+        """Return every other tool's count of the same statistic over the same snapshots."""
+        del counted  # what the snapshots alone say is compared: a wait before them is no tool's
+        return witnesses.of(self, field, self.between_snapshots(field), peak_rate)
+
+    # --- helpers shared by the providers -------------------------------------------------------------------
+
+    def attributes(self, key: str) -> tuple[str | None, ...]:
+        """One sysfs attribute of the device in every snapshot."""
+        found: list[str | None] = []
+        for n in self.tables.snapshots:
+            device = (self.tables.get("sysfs-net", n) or {}).get(self.name)
+            found.append(device.attributes.get(key) if device is not None else None)
+        return tuple(found)
+
+    def statistic(self, key: str) -> tuple[int | None, ...]:
+        """One counter of the device in every snapshot: sysfs, or ``ip -s link`` where sysfs was not taken."""
+        values: list[int | None] = []
+        for n in self.tables.snapshots:
+            device = (self.tables.get("sysfs-net", n) or {}).get(self.name)
+            value = device.statistics.get(key) if device is not None else None
+            if value is None and (link := self.topology.links(n).get(self.name)) is not None:
+                direction, _, column = key.partition("_")
+                value = (link.tx if direction == "tx" else link.rx).get(column)
+            values.append(value)
+        return tuple(values)
+
+    def statistic_paths(self) -> tuple[str, ...]:
+        """Members that :meth:`statistic` reads."""
+        if any((self.tables.get("sysfs-net", n) or {}).get(self.name) for n in self.tables.snapshots):
+            return self.tables.paths("sysfs-net")
+        return tuple(self.topology.links_path(n) for n in self.tables.snapshots)
+
+    @cached_property
+    def same_device(self) -> bool | None:
+        """False when the device was made anew between the snapshots (its ifindex changed).
+
+        None when not known.
+        """
+        indexes = [number(text) for text in self.attributes("ifindex")]
+        if None in indexes:
+            indexes = [
+                link.ifindex if (link := self.topology.links(n).get(self.name)) is not None else None
+                for n in self.tables.snapshots
+            ]
+        return None if not indexes or None in indexes else len(set(indexes)) == 1
+
+    def between_snapshots(self, key: str) -> int | None:
+        """How far a counter moved from the first snapshot to the last; in steps, so that wraps count."""
+        values = self.statistic(key)
+        u32 = self.is_u32(key)
+        return total(
+            [difference(a, b, same_device=self.same_device, u32=u32) for a, b in itertools.pairwise(values)]
+        )
+
+    def delta(self, key: str) -> int | None:
+        """How far a counter moved over the whole bundle.
+
+        A collector that waited for a drop has samples from before the first snapshot: they count too.
+        """
+        moved = self.between_snapshots(key)
+        waited = self.tables.bundle.manifest.wait_for_drop is not None and self.timeline is not None
+        if moved is None or not waited or self.timeline is None:
+            return moved
+        column = self._column(key)
+        first = self.statistic(key)[0]
+        earlier = self.timeline.value(self.name, column, 0) if column else None
+        before = difference(earlier, first, same_device=True, u32=self.is_u32(key))
+        return moved + max(0, before) if before is not None else moved
+
+    def is_u32(self, key: str) -> bool | None:
+        """Whether the kernel keeps this counter in 32 bits; None when that is not known."""
+        return self.u32 if key in self.u32_counters else False
+
+    def moved(self, field: str) -> tuple[int | None, ...]:
+        """How far a statistic moved in each interval of the series, as ``/proc/net/dev`` shows it.
+
+        Empty where that file does not show it, or only in a sum with others that moved or are not known.
+        """
+        if field not in self._moved:
+            column = self._column(field)
+            self._moved[field] = (
+                self.timeline.moved(self.name, column, u32=self.is_u32(field))
+                if self.timeline and column
+                else ()
+            )
+        return self._moved[field]
+
+    def _column(self, field: str) -> str | None:
+        if field in SINGLE_COLUMNS:
+            return SINGLE_COLUMNS[field]
+        column, others = SUMMED_COLUMNS.get(field, (None, ()))
+        still = all(self._step(other) == 0 for other in others)
+        return column if still else None
+
+    def _step(self, field: str) -> int | None:
+        """How far a statistic moved; it did not where it is 0 all along, which one snapshot can show too."""
+        values = self.statistic(field)
+        return 0 if values and all(value == 0 for value in values) else self.between_snapshots(field)
+
+    def from_ends(
+        self, name: str, ends: Iterable[Value | None], captures: tuple[str, ...], missing: str
+    ) -> Fact:
+        """Build a fact observed at the snapshots.
+
+        Its overall value is the one they agree on, else unknown.
+        """
+        values = tuple(ends)
+        known = {value for value in values if value is not None}
+        if not known:
+            return Fact(name, None, values, missing=(missing,), why_unknown=self.why(missing))
+        same = len(known) == 1 and None not in values
+        why = "" if same else "it changed between the snapshots or one of them lacks it"
+        return Fact(name, known.pop() if same else None, values, captures=captures, why_unknown=why)
+
+    def why(self, capture: str) -> str:
+        """Why a capture gave nothing for this tap."""
+        for n in self.tables.snapshots:
+            if self.tables.get(capture, n) is None:
+                return self.tables.why(capture, n)
+        return f"{capture} does not show it"
+
+    def unknown_series(self, name: str) -> Fact:
+        """Build the answer for a fact that needs a series that the bundle does not hold."""
+        return Fact(name, missing=("task-schedstat",), why_unknown="the bundle holds no series that shows it")

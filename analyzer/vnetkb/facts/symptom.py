@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A counter of a subject that moved: the symptom, and the facts about its movement (``drop.*``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.deltas import total
+from vnetkb.facts.model import Fact, Notice, Observation, State, Symptom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vnetkb.facts.subject import Counted, SubjectSource
+    from vnetkb.kb.model import WatchedCounter
+
+
+class SymptomFacts:
+    """The facts of a subject, and those about the movement of one of its counters.
+
+    Args:
+        source: The subject.
+        watched: What the knowledge base says of the counter as a symptom.
+        counted: How it moved.
+    """
+
+    def __init__(self, source: SubjectSource, watched: WatchedCounter, counted: Counted) -> None:
+        """Keep the sources; nothing is computed yet."""
+        self.source = source
+        self.counted = counted
+        fields = [counter.partition(".")[2] for counter in watched.passed]
+        self.passed = [one for field in fields if (one := source.counted(field)) is not None]
+        self.has_denominator = bool(fields) and len(fields) == len(self.passed)
+        self._facts: dict[str, Fact] = {}
+
+    def fact(self, name: str) -> Fact:
+        """Return a fact about the counter's movement, or else one of the subject."""
+        if name not in PROVIDERS:
+            return self.source.fact(name)
+        if name not in self._facts:
+            self._facts[name] = PROVIDERS[name](self)
+        return self._facts[name]
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """How far the counter moved in each interval of the series."""
+        return self.counted.samples
+
+    @property
+    def captures(self) -> tuple[str, ...]:
+        """Members that the counter was read from, the series' included."""
+        return (*self.counted.captures, *self.counted.sample_captures)
+
+    @property
+    def passed_delta(self) -> int | None:
+        """How many packets went the right way meanwhile; None when that is not known."""
+        return total([one.delta for one in self.passed]) if self.has_denominator else None
+
+    @property
+    def passed_samples(self) -> tuple[int | None, ...]:
+        """The same for each interval of the series."""
+        if not self.has_denominator:
+            return tuple(None for _ in self.drops)
+        return tuple(total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
+
+    @property
+    def peak_rate(self) -> float | None:
+        """The highest rate of the counter in any interval of the series, per second."""
+        rates = [
+            lost / seconds
+            for lost, seconds in zip(self.drops, self.counted.seconds, strict=False)
+            if lost and seconds > 0
+        ]
+        return max(rates, default=None)
+
+    def without_series(self, name: str) -> Fact:
+        """Build the answer for a fact that needs a series that does not show the counter."""
+        return Fact(name, missing=("proc-net-dev",), why_unknown="the bundle holds no series that shows it")
+
+
+PROVIDERS: dict[str, Callable[[SymptomFacts], Fact]] = {}
+
+
+def provides(name: str) -> Callable[[Callable[[SymptomFacts], Fact]], Callable[[SymptomFacts], Fact]]:
+    """Register the function that computes the fact ``name`` about a counter's movement."""
+
+    def register(function: Callable[[SymptomFacts], Fact]) -> Callable[[SymptomFacts], Fact]:
+        PROVIDERS[name] = function
+        return function
+
+    return register
+
+
+@provides("drop.count")
+def _count(symptom: SymptomFacts) -> Fact:
+    one = symptom.counted
+    return Fact("drop.count", one.delta, (), one.samples, symptom.captures, one.missing, one.why_unknown)
+
+
+@provides("drop.samples")
+def _samples(symptom: SymptomFacts) -> Fact:
+    known = [drops for drops in symptom.drops if drops is not None]
+    if not known:
+        return symptom.without_series("drop.samples")
+    return Fact("drop.samples", sum(1 for drops in known if drops), captures=symptom.counted.sample_captures)
+
+
+@provides("drop.intervals")
+def _intervals(symptom: SymptomFacts) -> Fact:
+    if not symptom.drops:
+        return symptom.without_series("drop.intervals")
+    known = sum(1 for drops in symptom.drops if drops is not None)
+    return Fact("drop.intervals", known, captures=symptom.counted.sample_captures)
+
+
+@provides("drop.sample_share")
+def _sample_share(symptom: SymptomFacts) -> Fact:
+    known = [drops for drops in symptom.drops if drops is not None]
+    if not known:
+        return symptom.without_series("drop.sample_share")
+    share = 100.0 * sum(1 for drops in known if drops) / len(known)
+    return Fact("drop.sample_share", share, captures=symptom.counted.sample_captures)
+
+
+def _percent(lost: int | None, passed: int | None) -> float | None:
+    return None if lost is None or passed is None or lost + passed == 0 else 100.0 * lost / (lost + passed)
+
+
+@provides("drop.ratio")
+def _ratio(symptom: SymptomFacts) -> Fact:
+    one = symptom.counted
+    value = _percent(one.delta, symptom.passed_delta)
+    if value is not None:
+        return Fact("drop.ratio", value, captures=symptom.captures)
+    why = one.why_unknown or next((other.why_unknown for other in symptom.passed if other.why_unknown), "")
+    if not symptom.has_denominator:
+        why = why or "no counter tells how many packets went the right way meanwhile"
+    return Fact(
+        "drop.ratio", captures=symptom.captures, missing=one.missing, why_unknown=why or "nothing was sent"
+    )
+
+
+@provides("drop.peak_ratio")
+def _peak_ratio(symptom: SymptomFacts) -> Fact:
+    samples = tuple(_percent(a, b) for a, b in zip(symptom.drops, symptom.passed_samples, strict=False))
+    known = [value for value in samples if value is not None]
+    if not known:
+        return symptom.without_series("drop.peak_ratio")
+    return Fact("drop.peak_ratio", max(known), samples=samples, captures=symptom.counted.sample_captures)
+
+
+def observe(source: SubjectSource, watched: WatchedCounter, seconds: float | None) -> Observation | None:
+    """Return how a watched counter of a subject moved; None where it was never counted up.
+
+    Args:
+        source: The subject.
+        watched: The counter, as the knowledge base has it.
+        seconds: Time that the counter's difference covers, in seconds.
+    """
+    field = watched.counter.partition(".")[2]
+    counted = source.counted(field)
+    if counted is None or not counted.last:
+        return None
+    facts = SymptomFacts(source, watched, counted)
+    delta = None if counted.one_snapshot else counted.delta
+    passed = facts.passed_delta
+    state: State = "unknown" if delta is None else "rising" if delta else "past"
+    known = delta is not None and passed is not None and delta + passed > 0 and state == "rising"
+    peak = facts.peak_rate
+    if peak is None:
+        peak = (delta or 0) / seconds if seconds else 0.0
+    return Observation(
+        source.subject,
+        Symptom(
+            watched.counter,
+            state,
+            delta,
+            counted.last,
+            delta / (delta + passed) if known and delta is not None and passed is not None else None,
+            seconds,
+            called=watched.called,
+            share_of=watched.share_of,
+            captures=facts.captures,
+        ),
+        facts,
+        counted.one_snapshot,
+        source.witnesses(field, counted, peak),
+        source.words(),
+    )
+
+
+def disagreements(observation: Observation) -> list[Notice]:
+    """Return a notice for every other tool that tells another movement of the same number."""
+    field = (observation.symptom.counter or "").partition(".")[2]
+    return [
+        Notice(
+            "warning",
+            observation.subject.name,
+            f"{witness.name} moved by {witness.value}, sysfs {field} by {observation.symptom.delta}: "
+            "more apart than the time between the two readings explains",
+        )
+        for witness in observation.witnesses
+        if witness.agrees is False
+    ]
