@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench lab clean
+.PHONY: help venv demo test lint format bench lab sources clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -34,6 +34,9 @@ bench: $(DEV) ## measure CPU time and memory against the budgets
 
 lab: $(DEV) ## boot other kernels with VMs under QEMU and judge every scenario; ARGS="--kernel 6.1"
 	@$(NOX) lab -- $(ARGS)
+
+sources: ## fetch Debian's kernel sources 6.1 and 6.12, which the tests of `kb verify` then use
+	@tools/kernel-sources
 
 clean: ## remove .venv and everything that was built or cached
 	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

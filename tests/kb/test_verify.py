@@ -102,6 +102,16 @@ def test_a_tarball_is_read_as_the_tree_is(
             "if (n)\n\t\tatomic_long_add(n, &box->tx_dropped);",
             (VerifyCode.UNCLAIMED, "tap.tx_dropped", f"{BOX}:9"),
         ),
+        (
+            "return n;",
+            "WRITE_ONCE(box->tx_dropped, box->tx_dropped + n);",
+            (VerifyCode.UNCLAIMED, "tap.tx_dropped", f"{BOX}:8"),
+        ),
+        (
+            "return n;",
+            "WRITE_ONCE(box->stats[0].tx_dropped, n);",
+            (VerifyCode.UNCLAIMED, "tap.tx_dropped", f"{BOX}:8"),
+        ),
         ("return 0;", "box_count_drop(box);", (VerifyCode.UNCLAIMED, "tap.tx_dropped", f"{BOX}:25")),
     ],
 )
@@ -117,6 +127,7 @@ def test_a_changed_source_is_told(
         "n = box->stats.tx_dropped;",
         "if (box->tx_dropped == n)\n\t\treturn 1;",
         "box->tx_dropped_by = n;",
+        "WRITE_ONCE(box->seen, READ_ONCE(box->tx_dropped));",
         "my_count(box);",
     ],
 )

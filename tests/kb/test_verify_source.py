@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The knowledge base agrees with real kernel source, and would notice if it did not.
 
-Runs on Debian's linux-source packages where they are installed (`/usr/src/linux-source-*.tar.xz`), or on the
-trees and tarballs that VNETKB_KERNEL_SOURCES names, separated by `:`.
+Runs on the trees and tarballs that VNETKB_KERNEL_SOURCES names, separated by `:`; without it on those that
+`make sources` has fetched and on installed packages linux-source-*.
 """
 
 import os
+import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,13 +20,19 @@ from vnetkb.kb.verified import load_lines
 from vnetkb.kb.verify import Source, VerifyCode
 
 named = os.environ.get("VNETKB_KERNEL_SOURCES", "")
+cache = Path(os.environ.get("VNETKB_SOURCE_CACHE") or Path.home() / ".cache" / "vnetkb-sources")
 SOURCES = [Path(each) for each in named.split(":") if each] or sorted(
-    Path("/usr/src").glob("linux-source-*.tar.xz")
+    {
+        file.name: file
+        for folder in (Path("/usr/src"), cache)
+        for file in folder.glob("linux-source-*.tar.xz")
+    }.values()
 )
 
 pytestmark = [
     pytest.mark.skipif(
-        not SOURCES, reason="no kernel source: install linux-source-6.1 or name VNETKB_KERNEL_SOURCES"
+        not SOURCES,
+        reason="THE KNOWLEDGE BASE IS NOT CHECKED AGAINST KERNEL SOURCE: there is none, run make sources",
     ),
 ]
 on_each = pytest.mark.parametrize("path", SOURCES, ids=[path.name for path in SOURCES])
@@ -93,6 +100,29 @@ def test_an_added_increment_is_noticed(kb: KnowledgeBase, path: Path, counting: 
     faults = [fault for fault in verify.verify_source(kb, source).faults if fault.subject == "tap.tx_dropped"]
     assert [fault.code for fault in faults] == [VerifyCode.UNCLAIMED]
     assert "tun_net_close()" in faults[0].text
+
+
+OTHER_WORDS = {
+    "qdisc.drops": (
+        "net/sched/sch_api.c",
+        "qdisc_notify",
+        "WRITE_ONCE(q->qstats.drops, q->qstats.drops + 1);",
+    ),
+    "softnet.flow_limit": ("net/core/dev.c", "netif_rx_internal", "fl->count++;"),
+}
+
+
+@on_each
+@pytest.mark.parametrize("counter", OTHER_WORDS)
+def test_an_increment_in_other_words_is_noticed(kb: KnowledgeBase, path: Path, counter: str) -> None:
+    file, function, counting = OTHER_WORDS[counter]
+    _, contents = files(path)
+    head = re.search(rf"^.*\b{function}\([^;{{]*\)\n\{{\n".encode(), contents[file], re.MULTILINE)
+    assert head is not None
+    source = mutated(path, file, head[0].decode(), f"{head[0].decode()}\t{counting}\n")
+    told = [fault for fault in verify.verify_source(kb, source).faults if fault.subject == counter]
+    assert [fault.code for fault in told] == [VerifyCode.UNCLAIMED]
+    assert f"{function}()" in told[0].text
 
 
 @on_each

@@ -63,7 +63,8 @@ class CountedIn:
 
     Attributes:
         files: Paths in the kernel source.
-        fields: The names of the structure members that hold the number.
+        fields: The names of the structure members that hold the number, `fl->count` where the name alone is
+            too common.
         helpers: Functions and macros that count without naming the member.
     """
 

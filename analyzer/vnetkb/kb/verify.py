@@ -441,6 +441,7 @@ def _counting(part: CountedIn) -> re.Pattern[str]:
             rf"\b\w*(?:inc|add|sub|dec|INC|ADD|SUB|DEC)\w*\((?:[^;]*[^\w])?{member}",
             rf"{member}(?:\[[^]]*\])?(?:\+\+|--|[-+|]?=(?!=))",
             rf"(?:\+\+|--)[\w>.\[\]()*&-]*{member}",
+            rf"\bWRITE_ONCE\((?:[^,;]*[^\w])?{member}(?:\[[^]]*\])?,",
         ]
     if part.helpers:
         alternatives.append(rf"\b(?:{'|'.join(map(re.escape, part.helpers))})\(")
