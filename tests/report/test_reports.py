@@ -116,3 +116,19 @@ def test_bytes_that_are_no_utf8_are_valid_json(tmp_path: Path) -> None:
     text = render_json(diagnosis(tmp_path, odd))
     text.encode("utf-8", "strict")
     assert json.loads(text)["findings"][0]["subject"]["name"] == "v\\xff'\"<b>$(x)"
+
+
+def test_findings_that_one_thing_decides_are_a_group_and_explained_once(tmp_path: Path) -> None:
+    other = replace(RISING, name="vnet6", tx_dropped=(0, 20), ifindex=(10, 10))
+    found = diagnosis(tmp_path, RISING, other)
+    (group,) = json.loads(render_json(found))["groups"]
+    assert (group["cause"], group["scope"], group["findings"]) == (
+        "tap-ring-size-zero",
+        {"kind": "host", "name": "node7"},
+        ["f1", "f2"],
+    )
+    text = render_text(found)
+    assert text.count("  where") == 1
+    assert "as of vnet3 above" in text
+    assert "2 findings, all on the host node7 (vnet3, vnet6)" in " ".join(text.split())
+    assert render_text(found, every=True).count("  where") == 2

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from vnetkb.facts.model import Observation, Observations
     from vnetkb.kb.model import KnowledgeBase, Rule
 
+SHARED = {
+    "vm": "all on {name}",
+    "cpus": "all with readers that may use the CPUs {name}",
+    "bridge": "all on {name}",
+    "host": "all on the host {name}",
+    "device": "all on {name}",
+}
 HARM_ORDER = (Harm.HARMFUL, Harm.WATCH, Harm.UNKNOWN, Harm.HARMLESS)
 
 
@@ -106,7 +113,18 @@ def _finding(
         candidates(kb, judged, observation.facts, observation.words),
         observation.witnesses,
         _remedies(observation, observations, kb, judged, cause),
+        _scope(observation, kb, cause),
     )
+
+
+def _scope(observation: Observation, kb: KnowledgeBase, cause: Rule | None) -> tuple[str, str] | None:
+    """Return what the cause is decided by for this finding; None where that is not known or is the device."""
+    if cause is None:
+        return None
+    chain = (cause, *(kb.rules[above] for above in kb.ancestors(cause.id)))
+    kind = next((rule.decided_by for rule in chain if rule.decided_by), "vm")
+    name = observation.scopes.get(kind)
+    return (kind, name) if name else None
 
 
 def _conflict(one: Judged) -> str:
@@ -167,22 +185,23 @@ def _remedies(
 
 
 def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
-    """Findings with the same cause on the same VM: one thing is wrong, seen at several of its NICs."""
-    together: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    """Findings with the same cause and the same deciding subject: one thing, seen several times."""
+    together: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
-        if finding.cause and finding.subject.vm:
-            together[finding.cause.id, finding.subject.vm].append(finding)
-    shared = [(cause, vm, found) for (cause, vm), found in together.items() if len(found) > 1]
+        if finding.cause and finding.scope:
+            together[finding.cause.id, *finding.scope].append(finding)
+    shared = [(key, found) for key, found in together.items() if len(found) > 1]
     return tuple(
         Group(
             f"g{index}",
             cause,
-            "vm",
-            vm,
+            kind,
+            name,
             tuple(finding.id for finding in found),
-            f"{found[0].cause.title if found[0].cause else cause}: {len(found)} NICs of {vm}",
+            f"{found[0].cause.title if found[0].cause else cause}: {len(found)} findings, "
+            + SHARED[kind].format(name=name),
         )
-        for index, (cause, vm, found) in enumerate(shared, 1)
+        for index, ((cause, kind, name), found) in enumerate(shared, 1)
     )
 
 

@@ -55,7 +55,10 @@ class AppliedRemedy:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined."""
+    """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined.
+
+    ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
+    """
 
     id: str
     subject: Subject
@@ -70,11 +73,12 @@ class Finding:
     candidates: tuple[Candidate, ...]
     witnesses: tuple[Witness, ...]
     remedies: tuple[AppliedRemedy, ...]
+    scope: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Findings with one cause and one deciding subject."""
+    """Findings with one cause and one deciding subject: a VM, a set of CPUs, a bridge, the host."""
 
     id: str
     cause: str

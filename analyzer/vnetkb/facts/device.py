@@ -110,6 +110,11 @@ class DeviceFacts:
         """Empty: which of the device's counters is meant is the symptom's to say."""
         return ()
 
+    def scopes(self) -> Mapping[str, str]:
+        """What the device shares with others: its host, and the bridge that it is a port of."""
+        bridge = self.topology.port_of(self.name)
+        return {"host": self.tables.bundle.manifest.host} | ({"bridge": bridge} if bridge else {})
+
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for the device."""
         return {

@@ -119,7 +119,17 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One symptom on one subject, with the facts that can explain it."""
+    """One symptom on one subject, with the facts that can explain it.
+
+    Attributes:
+        subject: What it is about.
+        symptom: How its counter moved.
+        facts: What can explain it.
+        one_snapshot: Fewer than two snapshots show the counter.
+        witnesses: Other tools' views of the same number.
+        words: Names that the knowledge base's texts may use.
+        scopes: What the subject shares with others, by kind: vm, cpus, bridge, host.
+    """
 
     subject: Subject
     symptom: Symptom
@@ -127,6 +137,7 @@ class Observation:
     one_snapshot: bool
     witnesses: tuple[Witness, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
+    scopes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,10 @@ class SubjectSource(Protocol):
         """
         ...
 
+    def scopes(self) -> Mapping[str, str]:
+        """Return what it shares with others, by kind (vm, cpus, bridge, host), as far as that is known."""
+        ...
+
     def words(self) -> Mapping[str, str]:
         """Return the names that the knowledge base's texts may use for it."""
         ...

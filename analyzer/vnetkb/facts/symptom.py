@@ -186,6 +186,7 @@ def observe(source: SubjectSource, watched: WatchedCounter, seconds: float | Non
         counted.one_snapshot,
         source.witnesses(field, counted, peak),
         source.words(),
+        source.scopes(),
     )
 
 

@@ -59,6 +59,12 @@ class TapFacts(DeviceFacts):
         vm, mac = topology.vm(self.name), topology.guest_mac(self.name)
         return Subject("tap", self.name, vm, mac, topology.port_of(self.name))
 
+    def scopes(self) -> Mapping[str, str]:
+        """What the tap shares with others: its VM, and the CPUs that its reader's threads may use."""
+        vm = self.topology.vm(self.name)
+        cpus = self.topology.cpus(self.topology.reader(self.name).threads)
+        return {**super().scopes(), **({"vm": vm} if vm else {}), **({"cpus": cpus} if cpus else {})}
+
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for the tap."""
         reader = self.topology.reader(self.name)

@@ -212,6 +212,11 @@ class Topology:
         """Whether a process that holds the tap's file holds that of another tap too."""
         return any(row.device != tap for pid in self.reader(tap).pids for row in self._files_of.get(pid, ()))
 
+    def cpus(self, threads: tuple[int, ...]) -> str | None:
+        """CPUs that threads may run on (``Cpus_allowed_list``); None when not known or not the same."""
+        lists = {self._status[tid].cpus_allowed_list for tid in threads if tid in self._status}
+        return str(next(iter(lists))) if len(lists) == 1 and None not in lists else None
+
     def vcpu_threads(self, tap: str) -> tuple[int, ...] | None:
         """VCPU threads of the VM behind the tap (``CPU n/KVM``, QEMU with debug-threads=on).
 

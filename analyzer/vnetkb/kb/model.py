@@ -328,6 +328,8 @@ class Rule:
         title: One line.
         refines: The more general rule that this one is a case of.
         rarity: Usual or unusual.
+        decided_by: What its findings have in common where they are one thing: `vm`, `cpus`, `bridge`, `host`
+            or `device`; `None` for that of the rule it refines.
         explains: The counters it can move, or `silent`.
         sites: The code sites where the packets are lost.
         applies_when: Conditions that must all hold for it to be a candidate.
@@ -346,6 +348,7 @@ class Rule:
     title: str
     refines: str | None
     rarity: Rarity
+    decided_by: str | None
     explains: tuple[str, ...]
     sites: tuple[str, ...]
     applies_when: tuple[Condition, ...]

@@ -323,6 +323,7 @@ def read_rule(reader: Reader, raw: dict[str, Any], place: Place) -> model.Rule:
         title=raw["title"],
         refines=raw.get("refines"),
         rarity=model.Rarity(raw.get("rarity", "usual")),
+        decided_by=raw.get("decided_by"),
         explains=tuple(raw["explains"]),
         sites=tuple(raw.get("sites", ())),
         applies_when=reader.conditions(raw.get("applies_when", ()), (*place, "applies_when")),

@@ -28,11 +28,18 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         every: Print every candidate with all its evidence, and every notice.
     """
     lines = [*(_headline(host, diagnosis) for host in diagnosis.hosts), ""]
+    names = {finding.id: finding.subject.name for finding in diagnosis.findings}
+    same_as = {each: names[group.findings[0]] for group in diagnosis.groups for each in group.findings[1:]}
     for finding in diagnosis.findings:
-        lines.extend(_finding(finding, every=every))
+        if finding.id in same_as and not every:
+            lines.extend(_head(finding))
+            lines.append(_wrapped("why", f"{_why(finding)}: as of {same_as[finding.id]} above"))
+        else:
+            lines.extend(_finding(finding, every=every))
         lines.append("")
     lines.extend(
-        _wrapped("together", f"{group.text} ({', '.join(group.findings)})") for group in diagnosis.groups
+        _wrapped("together", f"{group.text} ({', '.join(names[each] for each in group.findings)})")
+        for group in diagnosis.groups
     )
     lines.append(_summary(diagnosis))
     lines.extend(_notices(diagnosis, every=every))
@@ -58,7 +65,7 @@ def _headline(host: HostSummary, diagnosis: Diagnosis) -> str:
     return _one_line("   ".join(parts))
 
 
-def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
+def _head(finding: Finding) -> Iterator[str]:
     subject, symptom = finding.subject, finding.symptom
     target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
     label = "PAST" if symptom.state == "past" else str(finding.harm).upper()
@@ -71,6 +78,10 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     else:
         yield _one_line(f"{label:8}  {name}")
         yield _wrapped("", _symptom(finding))
+
+
+def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
+    yield from _head(finding)
     yield _wrapped("why", _why(finding))
     if finding.cause:
         for site in finding.sites:
