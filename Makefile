@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench lab sources clean
+.PHONY: help venv demo test lint format bench catalogue lab sources clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -31,6 +31,9 @@ format: $(DEV) ## rewrite the code as the formatters want it
 
 bench: $(DEV) ## measure CPU time and memory against the budgets
 	@$(NOX) bench
+
+catalogue: $(DEV) ## collect what people read for its translation; tells what has none
+	@$(VENV)/bin/python tools/catalogue.py $(ARGS)
 
 lab: $(DEV) ## boot other kernels with VMs under QEMU and judge every scenario; ARGS="--kernel 6.1"
 	@$(NOX) lab -- $(ARGS)

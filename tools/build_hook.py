@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hatch build hook: puts the knowledge, schemas, collectors and the compiled kb.json into wheels.
+"""Hatch build hook: puts the knowledge, schemas, collectors, the compiled kb.json and catalogues into wheels.
 
 An editable install reads all of that from the tree, so there the hook does nothing: copies would go stale.
 """
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import polib
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGED = "vnetkb/_data"
@@ -26,12 +27,18 @@ class VnetkbBuildHook(BuildHookInterface[Any]):
             return
         root = Path(self.root)
         include = build_data["force_include"]
+        self._scratch = tempfile.TemporaryDirectory(prefix="vnetkb-build-")
+        scratch = Path(self._scratch.name)
         for folder in FOLDERS:
             for file in sorted((root / folder).rglob("*")):
-                if file.is_file() and "__pycache__" not in file.parts:
-                    include[str(file)] = f"{PACKAGED}/{file.relative_to(root).as_posix()}"
-        self._scratch = tempfile.TemporaryDirectory(prefix="vnetkb-build-")
-        compiled = Path(self._scratch.name) / "kb.json"
+                place = f"{PACKAGED}/{file.relative_to(root).as_posix()}"
+                if file.suffix == ".po":
+                    catalogue = scratch / f"{file.parent.name}-{file.stem}.mo"
+                    polib.pofile(str(file)).save_as_mofile(str(catalogue))
+                    include[str(catalogue)] = f"{place.removesuffix('.po')}.mo"
+                elif file.is_file() and "__pycache__" not in file.parts:
+                    include[str(file)] = place
+        compiled = scratch / "kb.json"
         compiled.write_bytes(self._compile(root))
         include[str(compiled)] = f"{PACKAGED}/kb.json"
 

@@ -24,6 +24,7 @@ from vnetkb.errors import (
     UsageProblem,
     VnetkbError,
 )
+from vnetkb.language import Language, speaking
 from vnetkb.printable import printable, printable_json
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ OverlayOption = Annotated[
         show_default=False,
         help="A folder with knowledge of your own, laid out as kb/: adds to ours or replaces it. Repeatable.",
     ),
+]
+LanguageOption = Annotated[
+    Language, typer.Option("--lang", help="The language of what is told; names and code stay as they are.")
 ]
 
 
@@ -149,6 +153,7 @@ def analyze(
     fail_on: Annotated[
         FailOn, typer.Option("--fail-on", help="Exit with 1 if a finding is at least this bad.")
     ] = FailOn.HARMFUL,
+    lang: LanguageOption = Language.ENGLISH,
 ) -> None:
     """Say where a bundle's ports lose packets, why, how sure that is, and what to do.
 
@@ -161,23 +166,25 @@ def analyze(
     from vnetkb.facts import build
 
     devices = frozenset(device or ())
-    knowledge = _knowledge(kb)
-    observations = build(_read(bundle), knowledge)
-    _check_devices(devices, observations, bundle)
-    diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
-    _write(_rendered(diagnosis, report_format, everything=everything), output)
+    with speaking(lang, kb or ()):
+        knowledge = _knowledge(kb, lang)
+        observations = build(_read(bundle), knowledge)
+        _check_devices(devices, observations, bundle)
+        diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
+        report = _rendered(diagnosis, report_format, everything=everything)
+    _write(report, output)
     raise typer.Exit(_status(diagnosis, fail_on))
 
 
-def _knowledge(overlays: list[Path] | None) -> "KnowledgeBase":
+def _knowledge(overlays: list[Path] | None, language: Language = Language.ENGLISH) -> "KnowledgeBase":
     """Return the knowledge base; an overlay is linted before it is used, ours was when it was made."""
     if overlays:
         from vnetkb.kb.lint import load_with
 
-        return load_with(overlays)
+        return load_with(overlays, language)
     from vnetkb.kb.load import load_kb
 
-    return load_kb()
+    return load_kb((), language)
 
 
 def _read(file: Path) -> "Bundle":
@@ -372,6 +379,7 @@ def explain(
         typer.Option(metavar="RELEASE", show_default=False, help="Only what holds for this kernel: 4.19.90."),
     ] = None,
     kb: OverlayOption = None,
+    lang: LanguageOption = Language.ENGLISH,
 ) -> None:
     """Say what a name means: the code that moves a counter, its names in every tool, what it does not mean.
 
@@ -383,11 +391,14 @@ def explain(
     from vnetkb.kb.explain import Explanation, near_to_text, to_text
     from vnetkb.kb.explain import explain as look_up
 
-    found = look_up(_knowledge(kb), name, kernel)
-    if isinstance(found, Explanation):
-        _emit(printable(to_text(found)))
+    with speaking(lang, kb or ()):
+        found = look_up(_knowledge(kb, lang), name, kernel)
+        known = isinstance(found, Explanation)
+        answer = to_text(found) if isinstance(found, Explanation) else near_to_text(name, found)
+    if known:
+        _emit(printable(answer))
         return
-    sys.stderr.write(printable(near_to_text(name, found)))
+    sys.stderr.write(printable(answer))
     raise typer.Exit(EXIT_USAGE)
 
 

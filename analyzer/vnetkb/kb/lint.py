@@ -19,6 +19,7 @@ from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
 from vnetkb.kb import load, model, strict_yaml, walkthrough
 from vnetkb.kb.read import Problem
+from vnetkb.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -128,7 +129,7 @@ def lint_kb(folder: Path | None = None, overlays: Sequence[Path] = ()) -> list[F
     return sorted(faults, key=lambda fault: (fault.file, _sortable(fault.path), fault.code, fault.text))
 
 
-def load_with(overlays: Sequence[Path]) -> model.KnowledgeBase:
+def load_with(overlays: Sequence[Path], language: Language = Language.ENGLISH) -> model.KnowledgeBase:
     """Return the knowledge base with overlays, each held against everything that lint knows.
 
     Raises:
@@ -144,7 +145,7 @@ def load_with(overlays: Sequence[Path]) -> model.KnowledgeBase:
         first = min(faults, key=lambda f: (not f.file.startswith(ours), f.code is FaultCode.UNREACHABLE))
         more = f"; {len(faults) - 1} more, vnetkb kb lint tells all" if len(faults) > 1 else ""
         raise KnowledgeFault(f"{first}{more}", overlay=True)
-    return load.load_kb(overlays)
+    return load.load_kb(overlays, language)
 
 
 def lint_documents(documents: Sequence[load.Document]) -> list[Fault]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
 from vnetkb.kb import model, read
+from vnetkb.language import Catalogue, Language, catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +101,15 @@ class Document:
         """The kind of document: its top folder, or its name at the top."""
         return self.path.split("/", 1)[0].removesuffix(".yaml")
 
+    def translated(self, words: Catalogue) -> Document:
+        """Return the document with what it tells people in another language."""
+        return Document(self.path, partial(self._translated, words), self.overlay)
+
+    def _translated(self, words: Catalogue) -> Data:
+        from vnetkb.kb import prose  # noqa: PLC0415 - English needs none of it
+
+        return prose.translated(self.kind, self.data, partial(words.text, domain=self.kind))
+
     def __str__(self) -> str:
         """Return the path that a reader can open."""
         return self.path if self.overlay is None else str(self.overlay / self.path)
@@ -113,8 +123,12 @@ class FileProblem:
     problem: read.Problem
 
 
-def load_kb(overlays: Sequence[Path] = ()) -> model.KnowledgeBase:
+def load_kb(overlays: Sequence[Path] = (), language: Language = Language.ENGLISH) -> model.KnowledgeBase:
     """Return the knowledge base, in which an overlay's items take the place of those before it.
+
+    Args:
+        overlays: Folders laid out as `kb/`.
+        language: The language of its texts for people; ids, names and code are the same in all.
 
     Raises:
         KnowledgeFault: A document cannot be read (exit status 3 if it is an overlay's, else 4).
@@ -123,6 +137,9 @@ def load_kb(overlays: Sequence[Path] = ()) -> model.KnowledgeBase:
     documents = list(read_folder(paths.kb_dir()) if compiled is None else read_compiled(compiled))
     for overlay in overlays:
         documents += read_folder(overlay, overlay=overlay)
+    words = catalogue(language, overlays)
+    if words is not None:
+        documents = [document.translated(words) for document in documents]
     return load_documents(documents)
 
 
