@@ -114,6 +114,7 @@ def _finding(
         observation.witnesses,
         _remedies(observation, observations, kb, judged, cause),
         _scope(observation, kb, cause),
+        observation.picture,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Witness
+    from vnetkb.facts.picture import Picture
     from vnetkb.kb.model import Harm, Remedy, Rule, Status
     from vnetkb.kb.reference import Site
 
@@ -22,6 +23,7 @@ class Evidence:
         effect: confirms, rules-out, supports or weakens.
         text: What a reader is told.
         captures: Members that the facts were computed from.
+        rests_on: Each of the facts with the members that it was computed from.
     """
 
     fact: str
@@ -29,6 +31,7 @@ class Evidence:
     effect: str
     text: str
     captures: tuple[str, ...]
+    rests_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Finding:
     """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined.
 
     ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
+    ``picture`` gives what can be drawn and quoted of it.
     """
 
     id: str
@@ -74,6 +78,7 @@ class Finding:
     witnesses: tuple[Witness, ...]
     remedies: tuple[AppliedRemedy, ...]
     scope: tuple[str, str] | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)

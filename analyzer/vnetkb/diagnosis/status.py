@@ -257,9 +257,9 @@ def _evidence(
         speaker = Speaker(words, facts, kb, over, fact.name)
         text = speaker.fill(says) if says else f"{fact.name} is {speaker.value(fact.name)}"
         captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
-        evidence.append(
-            Evidence(fact.name, _plain(fact.value, fact.ends, fact.samples), str(effect), text, captures)
-        )
+        rests_on = tuple((used.name, used.captures) for used in outcome.facts)
+        value = _plain(fact.value, fact.ends, fact.samples)
+        evidence.append(Evidence(fact.name, value, str(effect), text, captures, rests_on))
     return tuple(evidence)
 
 

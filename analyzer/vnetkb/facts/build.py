@@ -9,6 +9,7 @@ from vnetkb.facts import device_settings, tap_device, tap_reader, tap_ring, tap_
 from vnetkb.facts.behaviours import resolve
 from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.model import HostSummary, Notice, Observations
+from vnetkb.facts.quotes import Quotes
 from vnetkb.facts.symptom import disagreements, observe
 from vnetkb.facts.tables import NOTHING_THERE, Tables
 from vnetkb.facts.tap import TapFacts
@@ -47,11 +48,12 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for device in moving:
             device.look_at(timeline)
     sources: list[SubjectSource] = [*devices]
+    quotes = Quotes(tables, topology)
     observations = tuple(
         observation
         for source in sources
         for one in watched.get(source.subject.kind, ())
-        if (observation := observe(source, one, _seconds(tables, timeline))) is not None
+        if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
     manifest = bundle.manifest
     notices = [

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from vnetkb.facts.picture import Picture
     from vnetkb.facts.subject import SubjectSource
 
 Value = int | float | str | bool | frozenset[str]
@@ -138,6 +139,7 @@ class Observation:
     witnesses: tuple[Witness, ...] = ()
     words: Mapping[str, str] = field(default_factory=dict)
     scopes: Mapping[str, str] = field(default_factory=dict)
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +174,3 @@ class Observations:
     behaviours: Mapping[str, bool | None]
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]
-    quote: Callable[[str, str], Sequence[str]] | None = None

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.deltas import total
 from vnetkb.facts.model import Fact, Notice, Observation, State, Symptom
+from vnetkb.facts.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.subject import Counted, SubjectSource
     from vnetkb.kb.model import WatchedCounter
 
@@ -22,11 +24,16 @@ class SymptomFacts:
         source: The subject.
         watched: What the knowledge base says of the counter as a symptom.
         counted: How it moved.
+        seconds: Time that its difference covers.
     """
 
-    def __init__(self, source: SubjectSource, watched: WatchedCounter, counted: Counted) -> None:
+    def __init__(
+        self, source: SubjectSource, watched: WatchedCounter, counted: Counted, seconds: float | None
+    ) -> None:
         """Keep the sources; nothing is computed yet."""
         self.source = source
+        self.field = watched.counter.partition(".")[2]
+        self.seconds = seconds
         self.counted = counted
         fields = [counter.partition(".")[2] for counter in watched.passed]
         self.passed = [one for field in fields if (one := source.counted(field)) is not None]
@@ -149,19 +156,22 @@ def _peak_ratio(symptom: SymptomFacts) -> Fact:
     return Fact("drop.peak_ratio", max(known), samples=samples, captures=symptom.counted.sample_captures)
 
 
-def observe(source: SubjectSource, watched: WatchedCounter, seconds: float | None) -> Observation | None:
+def observe(
+    source: SubjectSource, watched: WatchedCounter, seconds: float | None, quotes: Quotes | None = None
+) -> Observation | None:
     """Return how a watched counter of a subject moved; None where it was never counted up.
 
     Args:
         source: The subject.
         watched: The counter, as the knowledge base has it.
         seconds: Time that the counter's difference covers, in seconds.
+        quotes: What finds the raw lines again.
     """
     field = watched.counter.partition(".")[2]
     counted = source.counted(field)
     if counted is None or not counted.last:
         return None
-    facts = SymptomFacts(source, watched, counted)
+    facts = SymptomFacts(source, watched, counted, seconds)
     delta = None if counted.one_snapshot else counted.delta
     passed = facts.passed_delta
     state: State = "unknown" if delta is None else "rising" if delta else "past"
@@ -187,6 +197,7 @@ def observe(source: SubjectSource, watched: WatchedCounter, seconds: float | Non
         source.witnesses(field, counted, peak),
         source.words(),
         source.scopes(),
+        Picture(facts, quotes),
     )
 
 

@@ -7,13 +7,13 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from vnetkb.kb.model import Status
+from vnetkb.report import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Candidate
-    from vnetkb.facts.model import HostSummary
 
 WIDTH = 118
 LABEL = 13
@@ -27,7 +27,7 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         diagnosis: What to report.
         every: Print every candidate with all its evidence, and every notice.
     """
-    lines = [*(_headline(host, diagnosis) for host in diagnosis.hosts), ""]
+    lines = [*(words.one_line("   ".join(words.host_parts(host, diagnosis))) for host in diagnosis.hosts), ""]
     names = {finding.id: finding.subject.name for finding in diagnosis.findings}
     same_as = {each: names[group.findings[0]] for group in diagnosis.groups for each in group.findings[1:]}
     for finding in diagnosis.findings:
@@ -41,43 +41,20 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         _wrapped("together", f"{group.text} ({', '.join(names[each] for each in group.findings)})")
         for group in diagnosis.groups
     )
-    lines.append(_summary(diagnosis))
+    lines.append(words.summary(diagnosis))
     lines.extend(_notices(diagnosis, every=every))
     lines.extend(_next_steps(diagnosis))
     return "\n".join(lines) + "\n"
 
 
-def _headline(host: HostSummary, diagnosis: Diagnosis) -> str:
-    taken = (
-        f"{diagnosis.snapshots} snapshots {diagnosis.interval_s} s apart"
-        if diagnosis.interval_s
-        else "1 snapshot"
-    )
-    if diagnosis.snapshots == 0:
-        taken = "no snapshot"
-    parts = [host.name, f"Linux {host.kernel}"]
-    if host.ovs:
-        parts.append(f"OVS {host.ovs}")
-    parts += [
-        f"{_many(host.vms, 'VM')}, {_many(host.taps, 'tap')}",
-        f"{taken}, {_many(diagnosis.samples, 'sample')}",
-    ]
-    return _one_line("   ".join(parts))
-
-
 def _head(finding: Finding) -> Iterator[str]:
-    subject, symptom = finding.subject, finding.symptom
-    target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
-    label = "PAST" if symptom.state == "past" else str(finding.harm).upper()
-    name = f"{subject.name} → {target}" if target else subject.name
-    if subject.port_of:
-        name += f" (port of {subject.port_of})"
-    headline = _one_line(f"{label:8}  {name}   {_symptom(finding)}")
-    if len(headline) <= WIDTH:
-        yield headline
+    headline = words.one_line(f"{words.severity(finding).upper():8}  {words.whom(finding)}")
+    told = f"{headline}   {words.one_line(words.symptom(finding))}"
+    if len(told) <= WIDTH:
+        yield told
     else:
-        yield _one_line(f"{label:8}  {name}")
-        yield _wrapped("", _symptom(finding))
+        yield headline
+        yield _wrapped("", words.symptom(finding))
 
 
 def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
@@ -85,14 +62,12 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield _wrapped("why", _why(finding))
     if finding.cause:
         for site in finding.sites:
-            yield _wrapped(
-                "where", f"{site.function}(), {site.file}: {site.title[:1].lower()}{site.title[1:]}"
-            )
+            yield _wrapped("where", words.where(site))
     yield _wrapped("harm", f"{finding.harm}: {finding.harm_reason}")
     if finding.contributors:
-        yield _wrapped("also", "a part of the drops: " + ", ".join(finding.contributors))
+        yield _wrapped("also", words.contributors(finding))
     yield from _reasons(finding, every=every)
-    disagree = [f"{w.name} says {w.value}" for w in finding.witnesses if w.agrees is False]
+    disagree = words.disagreements(finding.witnesses)
     if disagree:
         yield _wrapped("disagrees", "; ".join(disagree))
     for applied in finding.remedies:
@@ -104,35 +79,8 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
             )
 
 
-def _symptom(finding: Finding) -> str:
-    symptom = finding.symptom
-    what = symptom.called or "loss that no counter shows"
-    if symptom.state == "past":
-        return f"{what} {symptom.total} in all, none of them since the first snapshot"
-    if symptom.delta is None:
-        return f"{what} {symptom.total} in all; whether it still rises is not known"
-    if symptom.ratio is None:
-        share = "what share of the packets is not known"
-    elif symptom.ratio == 1.0:
-        share = symptom.share_of or "all"
-    else:
-        share = f"{percent(symptom.ratio)} of {symptom.share_of or 'all'}"
-    return f"{what} +{symptom.delta} in {symptom.seconds} s: {share}"
-
-
-def percent(ratio: float) -> str:
-    """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``."""
-    value = 100 * ratio
-    if 0 < value < 0.001:  # noqa: PLR2004
-        return "under 0.001 %"
-    return f"{value:.3g} %"
-
-
 def _why(finding: Finding) -> str:
-    if finding.cause is None:
-        return "cannot tell yet; what is open stands below"
-    title = finding.cause.title
-    return f"{finding.verdict}: {title[:1].lower()}{title[1:]}   [{finding.cause.id}]"
+    return f"{words.why(finding)}   [{finding.cause.id}]" if finding.cause else words.why(finding)
 
 
 def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
@@ -175,19 +123,7 @@ def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[
         shown.add(evidence.text)
         against = " (against it)" if evidence.effect in {"weakens", "rules-out"} else ""
         prefix = f"{candidate.rule.id}: " if name else ""
-        yield _wrapped("evidence", f"{prefix}{evidence.text}{against}   [{_members(evidence.captures)}]")
-
-
-def _members(captures: Sequence[str]) -> str:
-    """Fold ``host/0/a, host/1/a, host/0/b, host/1/b`` into ``host/0, host/1: a, b``."""
-    folders: dict[str, list[str]] = {}
-    for path in captures:
-        folder, _, name = path.rpartition("/")
-        folders.setdefault(name, []).append(folder)
-    names: dict[str, list[str]] = {}
-    for name, places in folders.items():
-        names.setdefault(", ".join(places), []).append(name)
-    return "; ".join(f"{places}: {', '.join(found)}" for places, found in names.items())
+        yield _wrapped("evidence", f"{prefix}{evidence.text}{against}   [{words.members(evidence.captures)}]")
 
 
 def _open(still: Sequence[Candidate], *, every: bool) -> str:
@@ -217,22 +153,6 @@ def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
     return " · ".join(parts) + rest
 
 
-def _summary(diagnosis: Diagnosis) -> str:
-    current = [f for f in diagnosis.findings if f.symptom.state != "past"]
-    harms = [str(finding.harm) for finding in current]
-    taps = sum(host.taps for host in diagnosis.hosts)
-    without = taps - len({f.subject.name for f in diagnosis.findings if f.subject.kind == "tap"})
-    parts = [f"{harms.count('harmful')} harmful", f"{harms.count('watch') + harms.count('unknown')} to watch"]
-    if "harmless" in harms:
-        parts.append(f"{harms.count('harmless')} harmless")
-    parts.append(f"{_many(without, 'tap')} without loss")
-    if diagnosis.past:
-        parts.append(f"{_many(diagnosis.past, 'counter')} that moved in the past only (--all)")
-    if diagnosis.snapshots == 0:
-        return "no snapshot in this bundle: nothing can be said about loss."
-    return ", ".join(parts) + "."
-
-
 def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
     for notice in diagnosis.notices:
         if every or notice.level == "warning":
@@ -252,13 +172,9 @@ def _next_steps(diagnosis: Diagnosis) -> Iterator[str]:
         yield _wrapped("next", f"{step.command}    ({step.text}; for {', '.join(step.would_decide)})")
 
 
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def _wrapped(label: str, text: str) -> str:
     filled = textwrap.fill(
-        _one_line(text),
+        words.one_line(text),
         WIDTH,
         initial_indent=f"  {label:{LABEL - 2}}",
         subsequent_indent=" " * LABEL,
@@ -266,8 +182,3 @@ def _wrapped(label: str, text: str) -> str:
         break_on_hyphens=False,
     )
     return filled.rstrip()
-
-
-def _one_line(text: str) -> str:
-    """Keep what comes from a bundle from starting a line of its own."""
-    return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")

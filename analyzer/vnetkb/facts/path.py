@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packet's path through the host as points with counts, for one subject.
+
+A kind of subject has a builder (:func:`draws`); whoever knows more points of a path adds them there. Points
+stand in the order in which a packet passes them; the loss lies between two neighbours.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, cast
+
+from vnetkb.facts.deltas import difference, total
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.subject import Counted
+    from vnetkb.facts.symptom import SymptomFacts
+    from vnetkb.facts.tap import TapFacts
+
+Role = Literal["passed", "lost", "waiting"]
+Way = Literal["to-guest", "from-guest", "in", "out"]
+
+
+@dataclass(frozen=True, slots=True)
+class PathCount:
+    """One number at a point, over the time that the symptom covers.
+
+    Attributes:
+        role: What it counts: packets that ``passed`` the point, were ``lost`` there, or are ``waiting``.
+        counter: Id of the counter, as ``vnetkb explain`` knows it, or the tool's own name.
+        value: Packets; None when it is not known, which is not zero.
+        captures: Members that it was read from.
+        why_unknown: Why ``value`` is None, in plain words.
+    """
+
+    role: Role
+    counter: str
+    value: int | None
+    captures: tuple[str, ...] = ()
+    why_unknown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathPoint:
+    """One place that a packet passes.
+
+    Attributes:
+        id: Name within the path, the same in every bundle: ``port``, ``qdisc``, ``ring``, ``reader`` …
+        kind: What it is, as a subject's kind where it is one: ``bridge``, ``qdisc``, ``tap``, ``guest``.
+        name: Its name on the host; None where it has none or that is not known.
+        detail: A word more about it, such as ``fq_codel`` or ``vhost-thread``; may be empty.
+        counts: What is counted there.
+    """
+
+    id: str
+    kind: str
+    name: str | None
+    detail: str = ""
+    counts: tuple[PathCount, ...] = ()
+
+    def value(self, role: Role) -> int | None:
+        """Return the first known number of a role."""
+        return next((c.value for c in self.counts if c.role == role and c.value is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A path with the segment that loses packets.
+
+    Attributes:
+        way: ``to-guest`` or ``from-guest`` for a VM's port; ``in`` or ``out`` of the host for other devices.
+        points: In the order in which a packet passes them.
+        losing: Ids of the two neighbours between which packets are lost; None when that is not known.
+        lost: Packets lost there; None when unknown.
+        seconds: Time that the counts cover.
+    """
+
+    way: Way
+    points: tuple[PathPoint, ...]
+    losing: tuple[str, str] | None
+    lost: int | None
+    seconds: float | None
+
+
+BUILDERS: dict[str, Callable[[SymptomFacts], Path | None]] = {}
+
+
+def draws(
+    *kinds: str,
+) -> Callable[[Callable[[SymptomFacts], Path | None]], Callable[[SymptomFacts], Path | None]]:
+    """Register the function that gives the path of the subjects of some kinds."""
+
+    def register(function: Callable[[SymptomFacts], Path | None]) -> Callable[[SymptomFacts], Path | None]:
+        BUILDERS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+def path_of(symptom: SymptomFacts) -> Path | None:
+    """Return the path on which a symptom's packets are lost; None where none is known for its subject."""
+    builder = BUILDERS.get(symptom.source.subject.kind)
+    return builder(symptom) if builder else None
+
+
+def count(role: Role, counter: str, counted: Counted | None, why: str) -> PathCount:
+    """Return a counter's movement as a count of a point."""
+    if counted is None:
+        return PathCount(role, counter, None, (), why)
+    return PathCount(role, counter, counted.delta, counted.captures, counted.why_unknown)
+
+
+@draws("tap")
+def _tap(symptom: SymptomFacts) -> Path:
+    tap = cast("TapFacts", symptom.source)
+    subject = tap.subject
+    reader = tap.topology.reader(tap.name)
+    pid = reader.pids[0] if len(reader.pids) == 1 else None
+    process = f"{tap.topology.process_name(pid)} {pid}" if pid is not None else None
+    port = PathPoint("port", "port", subject.port_of)
+    guest = PathPoint(
+        "guest",
+        "guest",
+        subject.vm,
+        subject.guest_nic or "",
+        (PathCount("passed", "guest", None, (), "the guest's own counters are not in this bundle"),),
+    )
+    lost = symptom.counted.delta
+    if symptom.field.startswith("rx"):
+        writer = PathPoint("writer", "reader", process, reader.kind or "")
+        device = PathPoint("device", "tap", tap.name, "", _device_counts(tap, "rx", symptom.field))
+        points: tuple[PathPoint, ...] = (guest, writer, device, port)
+        return Path("from-guest", points, ("writer", "device"), lost, symptom.seconds)
+    taken, refused = _device_counts(tap, "tx", symptom.field)
+    length = tap.fact("tap.tx_queue_len").value
+    points = (
+        port,
+        _qdisc(tap),
+        PathPoint("ring", "tap", tap.name, "" if length is None else str(length), (refused,)),
+        PathPoint("reader", "reader", process, reader.kind or "", (taken,)),
+        guest,
+    )
+    return Path("to-guest", points, ("qdisc", "ring"), lost, symptom.seconds)
+
+
+def _device_counts(device: DeviceFacts, way: str, lost: str) -> tuple[PathCount, PathCount]:
+    kind, passed = device.subject.kind, f"{way}_packets"
+    return (
+        count("passed", f"{kind}.{passed}", device.counted(passed), f"{passed} was not taken"),
+        count("lost", f"{kind}.{lost}", device.counted(lost), f"{lost} was not taken"),
+    )
+
+
+def _qdisc(device: DeviceFacts) -> PathPoint:
+    """The device's root queueing discipline with what it handed on and dropped."""
+    tables = device.tables
+    rows = [
+        [
+            row
+            for row in tables.get("tc-qdisc", n) or tables.get("tc-qdisc-text", n) or ()
+            if row.dev == device.name and row.root
+        ]
+        for n in tables.snapshots
+    ]
+    roots = [found[0] if len(found) == 1 else None for found in rows]
+    kinds = {root.kind for root in roots if root is not None}
+    captures = tables.paths("tc-qdisc") or tables.paths("tc-qdisc-text")
+    if len(kinds) != 1:
+        why = tables.why("tc-qdisc", tables.snapshots[0]) if tables.snapshots else ""
+        empty = PathCount("passed", "qdisc.packets", None, captures, why or "its discipline is not known")
+        return PathPoint("qdisc", "qdisc", device.name, "", (empty,))
+    kind = str(kinds.pop())
+    if kind == "noqueue":
+        why = "a device without a queue counts nothing here"
+        return PathPoint(
+            "qdisc", "qdisc", device.name, kind, (PathCount("passed", "qdisc.packets", None, captures, why),)
+        )
+    counts = []
+    for role, field in (("passed", "packets"), ("lost", "drops")):
+        values = [getattr(root, field) if root is not None else None for root in roots]
+        steps = [
+            difference(before, after, same_device=device.same_device, u32=False)
+            for before, after in itertools.pairwise(values)
+        ]
+        moved = total(steps)
+        why = "" if moved is not None else "it needs two snapshots that show it"
+        counts.append(PathCount(cast("Role", role), f"qdisc.{field}", moved, captures, why))
+    return PathPoint("qdisc", "qdisc", device.name, kind, tuple(counts))
+
+
+@draws("netdev", "nic", "veth", "bridge", "bond", "vlan", "macvtap")
+def _device(symptom: SymptomFacts) -> Path | None:
+    device = cast("DeviceFacts", symptom.source)
+    if not hasattr(device, "topology"):
+        return None
+    here = symptom.field.partition("_")[0]
+    way: Way = "out" if here == "tx" else "in"
+    outside = PathPoint("outside", "wire", None)
+    host = PathPoint("host", "host", device.tables.bundle.manifest.host, device.subject.port_of or "")
+    counts = _device_counts(device, "tx" if way == "out" else "rx", symptom.field)
+    point = PathPoint("device", device.subject.kind, device.name, "", counts)
+    points = (host, _qdisc(device), point, outside) if way == "out" else (outside, point, host)
+    losing = ("qdisc", "device") if way == "out" else ("outside", "device")
+    return Path(way, points, losing, symptom.counted.delta, symptom.seconds)

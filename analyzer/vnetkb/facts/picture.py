@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a report can draw and quote of a symptom, computed when it is asked for: most reports draw nothing."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.path import path_of
+from vnetkb.facts.plots import plots_of
+
+if TYPE_CHECKING:
+    from vnetkb.facts.path import Path
+    from vnetkb.facts.plots import Plot
+    from vnetkb.facts.quotes import Quote, Quotes
+    from vnetkb.facts.symptom import SymptomFacts
+
+
+class Picture:
+    """The path, the plots and the raw lines behind one symptom."""
+
+    def __init__(self, symptom: SymptomFacts, quotes: Quotes | None) -> None:
+        """Keep the sources; nothing is computed yet."""
+        self._symptom = symptom
+        self._quotes = quotes
+
+    @cached_property
+    def path(self) -> Path | None:
+        """The packet's path with counts at its points; None where none is known for this kind of subject."""
+        return path_of(self._symptom)
+
+    @cached_property
+    def plots(self) -> tuple[Plot, ...]:
+        """The series as rates over time; empty without a series."""
+        return plots_of(self._symptom)
+
+    def quotes(self, member: str, fact: str) -> tuple[Quote, ...]:
+        """Return the lines of a member that a fact (or the symptom's own counter) was read from."""
+        if self._quotes is None:
+            return ()
+        return self._quotes.of(member, self._symptom.source.subject.name, fact)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The series of a symptom as rates over time, and what moved together with the drops."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vnetkb.facts.model import Value
+    from vnetkb.facts.symptom import SymptomFacts
+
+Numbers = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a plot.
+
+    Attributes:
+        id: ``lost``, ``passed`` or the name of a fact.
+        values: One value for each interval; None where it is not known.
+        captures: Members that they were computed from.
+    """
+
+    id: str
+    values: Numbers
+    captures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Curves over the same intervals with the same unit.
+
+    Attributes:
+        id: ``packets`` or ``cpu``.
+        unit: ``packets/s`` or ``%``.
+        starts: Start of each interval in seconds since the first.
+        seconds: Length of each interval.
+        curves: The lines.
+        top: The largest value; 0 when all are 0 or unknown.
+    """
+
+    id: Literal["packets", "cpu"]
+    unit: str
+    starts: tuple[float, ...]
+    seconds: tuple[float, ...]
+    curves: tuple[Curve, ...]
+    top: float
+
+
+CPU_FACTS = ("reader.run_share", "reader.delay_share", "vcpu.run_share", "vcpu.delay_share")
+
+
+def plots_of(symptom: SymptomFacts) -> tuple[Plot, ...]:
+    """Return what of the series can be drawn: packets lost and passed, and how the threads spent the time."""
+    seconds = symptom.counted.seconds
+    if not symptom.drops or not seconds:
+        return ()
+    captures = symptom.counted.sample_captures
+    packets = [Curve("lost", rates(symptom.drops, seconds), captures)]
+    if symptom.has_denominator and any(value is not None for value in symptom.passed_samples):
+        packets.append(Curve("passed", rates(symptom.passed_samples, seconds), captures))
+    made = [_plot("packets", "packets/s", seconds, packets)]
+    threads = []
+    for name in CPU_FACTS:
+        fact = symptom.fact(name)
+        values = numbers(fact.samples)
+        if len(values) == len(seconds) and any(value is not None for value in values):
+            threads.append(Curve(name, values, fact.captures))
+    if threads:
+        made.append(_plot("cpu", "%", seconds, threads))
+    return tuple(made)
+
+
+def _plot(
+    name: Literal["packets", "cpu"], unit: str, seconds: tuple[float, ...], curves: Sequence[Curve]
+) -> Plot:
+    drawn = []
+    lengths: tuple[float, ...] = seconds
+    for curve in curves:
+        values, lengths = merged(curve.values, seconds, INTERVALS)
+        drawn.append(Curve(curve.id, values, curve.captures))
+    known = [value for curve in drawn for value in curve.values if value is not None]
+    starts = tuple(itertools.accumulate(lengths[:-1], initial=0.0))
+    return Plot(name, unit, starts, lengths, tuple(drawn), max(known, default=0.0))
+
+
+INTERVALS = 240
+"""More intervals than a drawing can show are drawn together."""
+
+
+def merged(values: Numbers, seconds: Sequence[float], at_most: int) -> tuple[Numbers, tuple[float, ...]]:
+    """Return rates over fewer, longer intervals: the mean over their time, None where a part is unknown."""
+    width = max(1, -(-len(values) // max(1, at_most)))
+    few: list[float | None] = []
+    lengths: list[float] = []
+    for start in range(0, len(values), width):
+        parts, times = values[start : start + width], seconds[start : start + width]
+        length = math.fsum(times)
+        lengths.append(length)
+        whole = [part for part in parts if part is not None]
+        known = len(whole) == len(parts) and length > 0
+        few.append(math.fsum(a * b for a, b in zip(whole, times, strict=True)) / length if known else None)
+    return tuple(few), tuple(lengths)
+
+
+def rates(moved: Sequence[int | None], seconds: Sequence[float]) -> Numbers:
+    """Return movements of intervals as movements per second; None where the interval has no length."""
+    pairs = zip(moved, seconds, strict=False)
+    return tuple(None if value is None or length <= 0 else value / length for value, length in pairs)
+
+
+def numbers(values: Sequence[Value | None]) -> Numbers:
+    """Return values as numbers; None for what is none."""
+    return tuple(
+        float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        for value in values
+    )
+
+
+LEAST_PAIRS = 5
+
+
+def correlation(one: Sequence[float | None], other: Sequence[float | None]) -> float | None:
+    """Return how far two series rise and fall together, by their ranks: 1 always, 0 not at all, -1 against.
+
+    Spearman's rank correlation: a few large values do not decide it alone. None with fewer than five moments
+    that both show, or where one of the two stands still.
+    """
+    pairs = [(a, b) for a, b in zip(one, other, strict=False) if a is not None and b is not None]
+    if len(pairs) < LEAST_PAIRS:
+        return None
+    first, second = (_ranks([pair[side] for pair in pairs]) for side in (0, 1))
+    middle = (len(pairs) + 1) / 2
+    spread = [math.fsum((rank - middle) ** 2 for rank in ranks) for ranks in (first, second)]
+    if not all(spread):
+        return None
+    together = math.fsum((a - middle) * (b - middle) for a, b in zip(first, second, strict=True))
+    return max(-1.0, min(1.0, together / math.sqrt(spread[0] * spread[1])))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(range(len(values)), key=values.__getitem__)
+    ranks = [0.0] * len(values)
+    for _, group in itertools.groupby(enumerate(order, 1), key=lambda item: values[item[1]]):
+        same = list(group)
+        for _, index in same:
+            ranks[index] = (same[0][0] + same[-1][0]) / 2
+    return ranks
