@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 UPTIME_STEP_S = 0.01
 NOTHING_THERE = ("not-found", "not-supported", "empty")
+NOT_TO_BE_HAD = (*NOTHING_THERE, "too-many")
 
 
 class Tables:
@@ -118,7 +119,7 @@ class Tables:
         Not where the host has nothing of the kind, nor where root took it; but another trace may see a drop.
         """
         kept = [c for c in self.bundle.manifest.captures if c.id == capture]
-        nothing = all(c.absent is not None and c.absent.reason in NOTHING_THERE for c in kept)
+        nothing = all(c.absent is not None and c.absent.reason in NOT_TO_BE_HAD for c in kept)
         there = all(self.bundle.data(c.id, c.snapshot, c.scope) is not None for c in kept)
         return not kept or not (nothing or (there and self.bundle.manifest.root and capture != "trace"))
 
