@@ -12,7 +12,12 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
 PYTHON_CODE = ("analyzer", "tools", "tests", "noxfile.py")
-POSIX_CODE = ("collectors/host/vnetkb-collect", "tools/make-venv", "tools/kernel-sources")
+POSIX_CODE = (
+    "collectors/host/vnetkb-collect",
+    "collectors/guest-linux/vnetkb-guest",
+    "tools/make-venv",
+    "tools/kernel-sources",
+)
 BASH_CODE = (".ci/run",)
 SHELL_STYLE = ("-i", "2", "-ci")
 

@@ -72,6 +72,9 @@ class Script(StrEnum):
     """A collector that `collect --print` writes out."""
 
     HOST = "host"
+    GUEST_LINUX = "guest-linux"
+    GUEST_WINDOWS = "guest-windows"
+    GUEST_WINDOWS_CMD = "guest-windows-cmd"
 
 
 BundleArgument = Annotated[
@@ -281,7 +284,7 @@ def _count(number: int, thing: str) -> str:
 
 @app.command(
     short_help="Collect a bundle from this host.",
-    options_metavar="[--print host] [ARGS]...",
+    options_metavar="[--print SCRIPT] [ARGS]...",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def collect(
@@ -291,7 +294,7 @@ def collect(
         typer.Option(
             "--print",
             show_default=False,
-            help="Write this collector, a POSIX sh script, to standard output instead of running it.",
+            help="Write this collector script to standard output instead of running one.",
         ),
     ] = None,
 ) -> None:
@@ -302,15 +305,16 @@ def collect(
         vnetkb collect --interval 10
         vnetkb collect -- --help
         vnetkb collect --print host > vnetkb-collect
+        vnetkb collect --print guest-linux > vnetkb-guest
     """
-    from vnetkb.paths import host_collector
+    from vnetkb.paths import collector
 
-    script = host_collector()
     if print_script is not None:
         if context.args:
             raise UsageProblem(f"collect --print takes no other arguments, found {' '.join(context.args)}")
-        _emit(script.read_text(encoding="utf-8"))
+        _emit(collector(print_script.value).read_bytes().decode("utf-8"))
         return
+    script = collector("host")
     sys.stdout.flush()
     os.execvp("sh", ["sh", str(script), *context.args])  # noqa: S606, S607 - sh wherever this system has it
 

@@ -53,14 +53,22 @@ def collectors_dir() -> Path:
     return data_dir("collectors")
 
 
-def host_collector() -> Path:
-    """Return the host collector, a POSIX sh script.
+_SCRIPTS = {
+    "host": "host/vnetkb-collect",
+    "guest-linux": "guest-linux/vnetkb-guest",
+    "guest-windows": "guest-windows/vnetkb-guest.ps1",
+    "guest-windows-cmd": "guest-windows/vnetkb-guest.cmd",
+}
+
+
+def collector(kind: str) -> Path:
+    """Return a collector script: `host`, `guest-linux`, `guest-windows` or `guest-windows-cmd`.
 
     Raises:
         VnetkbError: The script is missing, so the installation is incomplete.
     """
-    script = collectors_dir() / "host" / "vnetkb-collect"
+    script = collectors_dir() / _SCRIPTS[kind]
     if not script.is_file():
-        msg = f"{script}: not there, expected the host collector; install vnetkb again"
+        msg = f"{script}: not there, expected the {kind} collector; install vnetkb again"
         raise VnetkbError(msg)
     return script

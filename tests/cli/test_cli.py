@@ -12,7 +12,7 @@ import pytest
 
 from vnetkb import __version__, cli
 from vnetkb.errors import KnowledgeFault, UnusableInput, UsageProblem, VnetkbError
-from vnetkb.paths import host_collector
+from vnetkb.paths import collector
 
 
 def vnetkb(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -152,10 +152,13 @@ def test_no_file_and_a_folder_are_status_3(command: str, tmp_path: Path) -> None
         assert done.stderr.count("\n") == 1
 
 
-def test_collect_print_gives_the_script_as_it_is() -> None:
-    done = vnetkb("collect", "--print", "host")
-    assert done.returncode == 0
-    assert done.stdout == host_collector().read_text(encoding="utf-8")
+@pytest.mark.parametrize("script", ["host", "guest-linux", "guest-windows", "guest-windows-cmd"])
+def test_collect_print_gives_the_script_as_it_is(script: str) -> None:
+    words = [sys.executable, "-m", "vnetkb", "collect", "--print", script]
+    done = subprocess.run(words, capture_output=True, check=True)
+
+    assert done.stdout == collector(script).read_bytes()
+    assert done.stderr == b""
 
 
 def test_collect_runs_the_script_with_its_arguments_and_status(tmp_path: Path) -> None:
