@@ -58,6 +58,8 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    HTML = "html"
+    MARKDOWN = "markdown"
 
 
 class FailOn(StrEnum):
@@ -128,7 +130,8 @@ def _vnetkb(
 def analyze(
     bundle: BundleArgument,
     report_format: Annotated[
-        Format, typer.Option("--format", help="text for people, json for programs.")
+        Format,
+        typer.Option("--format", help="text or html to read, markdown for a ticket, json for programs."),
     ] = Format.TEXT,
     output: Annotated[
         Path | None,
@@ -164,6 +167,7 @@ def analyze(
     Example, for a person and for a program:
         vnetkb analyze vnetkb-node7-20261122T134500Z.tar.gz
         vnetkb analyze --format json -o report.json vnetkb-node7-20261122T134500Z.tar.gz
+        vnetkb analyze --format html -o report.html vnetkb-node7-20261122T134500Z.tar.gz
     """
     from vnetkb.diagnosis import diagnose
     from vnetkb.facts import build
@@ -210,6 +214,14 @@ def _rendered(diagnosis: "Diagnosis", report_format: Format, *, everything: bool
 
     if report_format is Format.JSON:
         return printable_json(render_json(diagnosis))
+    if report_format is Format.HTML:
+        from vnetkb.report.as_html import render_html
+
+        return printable(render_html(diagnosis, every=everything))
+    if report_format is Format.MARKDOWN:
+        from vnetkb.report.as_markdown import render_markdown
+
+        return printable(render_markdown(diagnosis, every=everything))
     return printable(render_text(diagnosis, every=everything))
 
 

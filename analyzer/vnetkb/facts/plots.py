@@ -43,6 +43,7 @@ class Plot:
         seconds: Length of each interval.
         curves: The lines.
         top: The largest value; 0 when all are 0 or unknown.
+        marks: When the snapshots were taken, in seconds since the start of the first interval.
     """
 
     id: Literal["packets", "cpu"]
@@ -51,6 +52,7 @@ class Plot:
     seconds: tuple[float, ...]
     curves: tuple[Curve, ...]
     top: float
+    marks: tuple[float, ...] = ()
 
 
 CPU_FACTS = ("reader.run_share", "reader.delay_share", "vcpu.run_share", "vcpu.delay_share")
@@ -62,10 +64,11 @@ def plots_of(symptom: SymptomFacts) -> tuple[Plot, ...]:
     if not symptom.drops or not seconds:
         return ()
     captures = symptom.counted.sample_captures
+    marks = _snapshots(symptom, sum(seconds))
     packets = [Curve("lost", rates(symptom.drops, seconds), captures)]
     if symptom.has_denominator and any(value is not None for value in symptom.passed_samples):
         packets.append(Curve("passed", rates(symptom.passed_samples, seconds), captures))
-    made = [_plot("packets", "packets/s", seconds, packets)]
+    made = [_plot("packets", "packets/s", seconds, packets, marks)]
     threads = []
     for name in CPU_FACTS:
         fact = symptom.fact(name)
@@ -73,12 +76,27 @@ def plots_of(symptom: SymptomFacts) -> tuple[Plot, ...]:
         if len(values) == len(seconds) and any(value is not None for value in values):
             threads.append(Curve(name, values, fact.captures))
     if threads:
-        made.append(_plot("cpu", "%", seconds, threads))
+        made.append(_plot("cpu", "%", seconds, threads, marks))
     return tuple(made)
 
 
+def _snapshots(symptom: SymptomFacts, span: float) -> tuple[float, ...]:
+    """When the snapshots were taken, as far as they fall into the series."""
+    timeline = getattr(symptom.source, "timeline", None)
+    tables = getattr(symptom.source, "tables", None)
+    start = timeline.start_of(0) if timeline is not None else None
+    if start is None or tables is None:
+        return ()
+    moments = (snapshot.monotonic_s - start for snapshot in tables.bundle.manifest.snapshots)
+    return tuple(moment for moment in moments if 0 <= moment <= span)
+
+
 def _plot(
-    name: Literal["packets", "cpu"], unit: str, seconds: tuple[float, ...], curves: Sequence[Curve]
+    name: Literal["packets", "cpu"],
+    unit: str,
+    seconds: tuple[float, ...],
+    curves: Sequence[Curve],
+    marks: tuple[float, ...],
 ) -> Plot:
     drawn = []
     lengths: tuple[float, ...] = seconds
@@ -87,7 +105,7 @@ def _plot(
         drawn.append(Curve(curve.id, values, curve.captures))
     known = [value for curve in drawn for value in curve.values if value is not None]
     starts = tuple(itertools.accumulate(lengths[:-1], initial=0.0))
-    return Plot(name, unit, starts, lengths, tuple(drawn), max(known, default=0.0))
+    return Plot(name, unit, starts, lengths, tuple(drawn), max(known, default=0.0), marks)
 
 
 INTERVALS = 240

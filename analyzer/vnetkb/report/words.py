@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
+    from vnetkb.diagnosis.model import Group, NextStep
     from vnetkb.facts.model import HostSummary, Witness
+    from vnetkb.facts.path import PathCount, PathPoint
+    from vnetkb.facts.plots import Plot
     from vnetkb.kb.reference import Site
 
 PAST = "past"
@@ -136,3 +139,195 @@ def summary(diagnosis: Diagnosis) -> str:
     if diagnosis.past:
         parts.append(f"{many(diagnosis.past, 'counter')} that moved in the past only (--all)")
     return ", ".join(parts) + "."
+
+
+class Counted(NamedTuple):
+    """A number at a point of the path in words; ``lost`` marks packets that were lost there."""
+
+    text: str
+    lost: bool
+
+
+POINTS = {
+    "port": "bridge or OVS port",
+    "bridge": "bridge",
+    "qdisc": "queueing discipline",
+    "tap": "tap, its ring",
+    "reader": "reader of the ring",
+    "guest": "guest",
+    "wire": "wire or peer",
+    "host": "host's stack",
+    "nic": "NIC",
+    "bond": "bond",
+    "veth": "veth",
+    "vlan": "VLAN",
+    "macvtap": "macvtap",
+    "netdev": "network device",
+}
+
+
+def point_kind(point: PathPoint) -> str:
+    """Return what kind of place a point of the path is."""
+    return POINTS.get(point.kind, point.kind.replace("_", " "))
+
+
+def point_detail(point: PathPoint) -> str:
+    """Return a word more about a point."""
+    if point.id == "ring" and point.detail.isdigit():
+        return f"ring of {point.detail}"
+    return one_line(point.detail)
+
+
+def point_counts(point: PathPoint) -> list[Counted]:
+    """Return the numbers of a point; one that is not known says so, for it is not zero."""
+    return [Counted(point_count(count), count.role == "lost" and bool(count.value)) for count in point.counts]
+
+
+def point_count(count: PathCount) -> str:
+    """Return one number of a point of the path."""
+    return "not known" if count.value is None else f"{grouped(count.value)} {ROLES[count.role]}"
+
+
+ROLES = {"passed": "passed", "lost": "lost", "waiting": "waiting"}
+
+
+def lost_here(lost: int | None) -> str:
+    """Return how many packets the losing segment lost."""
+    return "lost here" if lost is None else f"{grouped(lost)} lost here"
+
+
+def grouped(number: int) -> str:
+    """Return a number with thin spaces between its thousands."""
+    return f"{number:,}".replace(",", "\u202f")
+
+
+CURVES = {
+    "lost": "lost",
+    "passed": "passed",
+    "reader.run_share": "reader runs",
+    "reader.delay_share": "reader waits for a CPU",
+    "vcpu.run_share": "vCPUs run",
+    "vcpu.delay_share": "vCPUs wait for a CPU",
+}
+
+
+def curve_name(curve: str) -> str:
+    """Return what a curve of a plot shows."""
+    return CURVES.get(curve, curve)
+
+
+def plot_title(plot: Plot) -> str:
+    """Return what a plot shows."""
+    if plot.id == "packets":
+        return "Packets per second over time"
+    return "CPU time of reader and vCPUs over time, in per cent of one CPU"
+
+
+def plot_top(plot: Plot) -> str:
+    """Return the label at the top of a plot's axis."""
+    return f"{plot.top:.3g} {plot.unit}" if plot.top < 1000 else f"{grouped(round(plot.top))} {plot.unit}"  # noqa: PLR2004
+
+
+def plot_until(seconds: float) -> str:
+    """Return the label at the end of a plot's time axis."""
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"  # noqa: PLR2004
+
+
+EFFECTS = {
+    "confirms": "confirms it",
+    "supports": "speaks for it",
+    "weakens": "speaks against it",
+    "rules-out": "rules it out",
+}
+STATUSES = {
+    "confirmed": "confirmed",
+    "likely": "likely",
+    "open": "open",
+    "ruled-out": "ruled out",
+}
+COSTS = "costs"
+HELPS = "helps"
+CHECK = "did it help"
+UNDO = "undo"
+
+
+def harm(finding: Finding) -> str:
+    """Return whether the loss matters, and why."""
+    return f"{finding.harm}: {finding.harm_reason}"
+
+
+def witness(seen: Witness) -> str:
+    """Return what another tool says of the same number."""
+    value = "unknown" if seen.value is None else str(seen.value)
+    if seen.agrees is None:
+        return f"{value} (cannot be compared)"
+    return f"{value} (agrees)" if seen.agrees else f"{value} (disagrees)"
+
+
+def group(found: Group, names: Mapping[str, str]) -> str:
+    """Return what several findings have in common, with the names of their subjects."""
+    return f"{found.text} ({', '.join(names[each] for each in found.findings)})"
+
+
+def next_step(step: NextStep, names: Mapping[str, str]) -> str:
+    """Return what a collection is good for."""
+    return f"{step.text}; for {', '.join(names[each] for each in step.would_decide)}"
+
+
+def shortened(detailed: int, count: int) -> str:
+    """Return that only some findings are shown with all they rest on, and how to see the others."""
+    return (
+        f"The {detailed} worst of {count} findings are shown with all they rest on, the others with the "
+        "answer alone: --device NAME shows one of them, --all shows all."
+    )
+
+
+def severity_name(finding: Finding) -> str:
+    """Return the word that stands on a finding's badge."""
+    return SEVERITIES.get(severity(finding), severity(finding))
+
+
+SEVERITIES = {
+    "harmful": "harmful",
+    "watch": "to watch",
+    "harmless": "harmless",
+    "unknown": "harm not known",
+    "past": "past",
+}
+
+
+def labels(version: str) -> dict[str, str]:
+    """Return the fixed words of a page by the name that its template uses."""
+    return {
+        "title": "Packet loss report",
+        "why": "why",
+        "where": "where",
+        "harm": "harm",
+        "also": "also",
+        "disagrees": "disagrees",
+        "do": "Do",
+        "persistent": "keep it",
+        "path": "The packet's path",
+        "over_time": "Over time",
+        "evidence": "Evidence",
+        "the_number": "The number itself",
+        "no_own_evidence": "It has no evidence of its own: it is what is left of the usual causes.",
+        "witnesses": "Other tools' views of the same number",
+        "others": "Other causes, held against the same facts",
+        "ruled_out_with": "ruled out with",
+        "would_tell": "would tell",
+        "together": "together:",
+        "next": "What to collect next",
+        "missing": "Missing in this bundle",
+        "missing_text": "What these would show is unknown, not fine.",
+        "notices": "Notices",
+        "quoted": "lines of the bundle",
+        "point": "point",
+        "name": "name",
+        "counts": "counted",
+        "read_in": "read in",
+        "compare": "Collect again afterwards; vnetkb compare BEFORE AFTER says what it changed.",
+        "gaps": "where a line is broken, the bundle does not tell",
+        "marks": "upright lines: the snapshots",
+        "made_by": f"Made by vnetkb {version}, which works offline, from this bundle:",
+    }
