@@ -39,6 +39,24 @@ def test_help_names_every_command_and_every_command_has_an_example() -> None:
         assert re.search(rf"^ +vnetkb {' '.join(command)}\b", text, re.MULTILINE), command
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_report_without_pictures_imports_nothing_that_draws(form: str, tree: Path) -> None:
+    code = (
+        "import sys; from vnetkb.cli import main; status = main(sys.argv[1:]);"
+        "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    bundle = tree / "tests/lab/bundles/vm-stopped-6.1.tar.gz"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "analyze", "--format", form, str(bundle)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(re.findall(r"'(\w+)'", done.stderr))
+    assert "vnetkb" in loaded
+    assert loaded.isdisjoint({"jsonschema", "jinja2", "rich", "pandas", "numpy", "pyarrow"})
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("analyze", "--help"), ("--version",)])
 def test_help_imports_nothing_heavy(arguments: tuple[str, ...]) -> None:
     code = (

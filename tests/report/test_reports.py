@@ -97,9 +97,10 @@ def test_text_answers_first_and_says_both_directions(tmp_path: Path) -> None:
     lines = render_text(diagnosis(tmp_path, RISING, PAST, QUIET)).splitlines()
     assert lines[0].startswith("node7   Linux 6.1.0-13-amd64")
     assert lines[2].startswith("HARMFUL   vnet3")
-    assert "host TX dropped (= guest RX) +168 in 10.0 s" in lines[2]
-    assert lines[3].startswith("  why        confirmed:")
-    assert "[tap-ring-size-zero]" in " ".join(lines[3:5])
+    assert "host TX dropped (= guest RX) +168 in 10.0 s" in lines[3]
+    assert "[host/0, host/1: sysfs-net]" in lines[3]
+    assert lines[4].startswith("  why        confirmed:")
+    assert "[tap-ring-size-zero]" in " ".join(lines[4:6])
     assert any("tun_net_xmit(), drivers/net/tun.c" in line for line in lines)
     assert any(line.startswith("1 harmful") for line in lines)
     assert not any("vnet4" in line for line in lines)

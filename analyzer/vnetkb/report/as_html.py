@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from vnetkb import __version__
+from vnetkb.language import spoken
 from vnetkb.printable import printable
 from vnetkb.report import drawing, view, words
 
@@ -40,7 +41,7 @@ def render_html(diagnosis: Diagnosis, *, every: bool = False) -> str:
     return environment.get_template("report.html.j2").render(
         page=view.page(diagnosis, every=every),
         label=words.labels(__version__),
-        language="en",
+        language=str(spoken()),
         style=Markup(style),  # noqa: S704 - our own file, without anything out of a bundle
         wide=drawing.wide,
         tall=drawing.tall,

@@ -109,8 +109,6 @@ def _answer(finding: view.FindingView, label: Labels) -> Iterator[str]:
     yield f"- **{label['harm']}** {text(finding.harm)}"
     if finding.also:
         yield f"- **{label['also']}** {text(finding.also)}"
-    for said in finding.disagreements:
-        yield f"- **{label['disagrees']}** {text(said)}"
 
 
 def _drawn(finding: view.FindingView, label: Labels) -> Iterator[str]:
@@ -154,7 +152,7 @@ def _remedy(remedy: view.RemedyView, label: Labels) -> Iterator[str]:
         yield from ("", *_block([remedy.command], "sh"))
     yield ""
     for name, said in remedy.terms:
-        yield f"- **{name}** {text(said)}"
+        yield f"- **{label[name]}** {text(said)}"
     for name, said in remedy.persistent:
         yield f"- **{label['persistent']}** ({text(name)}) {text(said)}"
 

@@ -7,6 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from vnetkb.kb.model import Status
+from vnetkb.language import tr
 from vnetkb.report import words
 
 if TYPE_CHECKING:
@@ -33,50 +34,56 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
     for finding in diagnosis.findings:
         if finding.id in same_as and not every:
             lines.extend(_head(finding))
-            lines.append(_wrapped("why", f"{_why(finding)}: as of {same_as[finding.id]} above"))
+            lines.append(
+                _wrapped(
+                    tr("why"),
+                    tr("{cause}: as of {name} above", cause=_why(finding), name=same_as[finding.id]),
+                )
+            )
         else:
             lines.extend(_finding(finding, every=every))
         lines.append("")
-    lines.extend(
-        _wrapped("together", f"{group.text} ({', '.join(names[each] for each in group.findings)})")
-        for group in diagnosis.groups
-    )
+    lines.extend(_wrapped(tr("together"), words.group(group, names)) for group in diagnosis.groups)
     lines.append(words.summary(diagnosis))
     lines.extend(_notices(diagnosis, every=every))
-    lines.extend(_next_steps(diagnosis))
+    lines.extend(
+        _wrapped(tr("next"), f"{step.command}    ({words.next_step(step, names)})")
+        for step in diagnosis.next_steps
+    )
     return "\n".join(lines) + "\n"
 
 
 def _head(finding: Finding) -> Iterator[str]:
-    headline = words.one_line(f"{words.severity(finding).upper():8}  {words.whom(finding)}")
-    told = f"{headline}   {words.one_line(words.symptom(finding))}"
-    if len(told) <= WIDTH:
-        yield told
-    else:
-        yield headline
-        yield _wrapped("", words.symptom(finding))
+    yield words.one_line(f"{words.severity_word(finding):8}  {words.whom(finding)}")
+    read_in = f"   [{words.members(finding.symptom.captures)}]" if finding.symptom.captures else ""
+    yield _wrapped("", f"{words.symptom(finding)}{read_in}")
 
 
 def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield from _head(finding)
-    yield _wrapped("why", _why(finding))
+    yield _wrapped(tr("why"), _why(finding))
     if finding.cause:
         for site in finding.sites:
-            yield _wrapped("where", words.where(site))
-    yield _wrapped("harm", f"{finding.harm}: {finding.harm_reason}")
+            yield _wrapped(tr("where"), words.where(site))
+    yield _wrapped(tr("harm"), words.harm(finding))
     if finding.contributors:
-        yield _wrapped("also", words.contributors(finding))
+        yield _wrapped(tr("also"), words.contributors(finding))
     yield from _reasons(finding, every=every)
-    disagree = words.disagreements(finding.witnesses)
-    if disagree:
-        yield _wrapped("disagrees", "; ".join(disagree))
+    for seen in finding.witnesses:
+        if seen.agrees is False:
+            said = tr("{tool} says {value}", tool=seen.name, value=seen.value)
+            yield _wrapped(tr("disagrees"), f"{said}   [{words.members(seen.captures)}]")
     for applied in finding.remedies:
         command = f"    {applied.command}" if applied.command else ""
-        yield _wrapped("do", f"{applied.text}{command}")
+        yield _wrapped(tr("do"), f"{applied.text}{command}")
         if every:
-            yield _wrapped(
-                "", f"costs: {applied.remedy.costs} helps: {applied.remedy.helps} undo: {applied.undo}"
+            terms = tr(
+                "costs: {costs} helps: {helps} undo: {undo}",
+                costs=applied.remedy.costs,
+                helps=applied.remedy.helps,
+                undo=applied.undo,
             )
+            yield _wrapped("", terms)
 
 
 def _why(finding: Finding) -> str:
@@ -94,9 +101,10 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
             yield from _evidence(candidate, shown, name=every and candidate.rule.id != cause)
     still = [c for c in finding.candidates if c.status is Status.OPEN]
     if cause and finding.verdict == "likely" and not shown:
-        yield _wrapped(
-            "evidence", f"none of its own: it is what is left of the usual causes; {len(still)} are open"
+        none = tr(
+            "none of its own: it is what is left of the usual causes; {count} are open", count=len(still)
         )
+        yield _wrapped(tr("evidence"), none)
     out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
     above_cause = {
         c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}
@@ -109,11 +117,11 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
     if finding.verdict == "confirmed":
         still = []
     if likely:
-        yield _wrapped("likely too" if cause else "likely", " · ".join(c.rule.id for c in likely))
+        yield _wrapped(tr("likely too") if cause else tr("likely"), " · ".join(c.rule.id for c in likely))
     if still:
-        yield _wrapped("open", _open(still, every=every or finding.cause is None))
+        yield _wrapped(tr("open"), _open(still, every=every or finding.cause is None))
     if out:
-        yield _wrapped("ruled out", _ruled_out(out, every=every))
+        yield _wrapped(tr("ruled out"), _ruled_out(out, every=every))
 
 
 def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[str]:
@@ -121,9 +129,10 @@ def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[
         if evidence.text in shown:
             continue
         shown.add(evidence.text)
-        against = " (against it)" if evidence.effect in {"weakens", "rules-out"} else ""
+        against = evidence.effect in {"weakens", "rules-out"}
+        said = tr("{text} (against it)", text=evidence.text) if against else evidence.text
         prefix = f"{candidate.rule.id}: " if name else ""
-        yield _wrapped("evidence", f"{prefix}{evidence.text}{against}   [{words.members(evidence.captures)}]")
+        yield _wrapped(tr("evidence"), f"{prefix}{said}   [{words.members(evidence.captures)}]")
 
 
 def _open(still: Sequence[Candidate], *, every: bool) -> str:
@@ -133,43 +142,46 @@ def _open(still: Sequence[Candidate], *, every: bool) -> str:
     together: dict[tuple[str, ...], list[str]] = {}
     for candidate in chosen:
         together.setdefault(candidate.missing, []).append(candidate.rule.id)
-    parts = [
-        " · ".join(names) + (f" (would tell: {', '.join(missing)})" if missing else "")
-        for missing, names in together.items()
-    ]
-    rest = f" · {len(still) - len(chosen)} more (--all)" if len(still) > len(chosen) else ""
-    return " · ".join(parts) + rest
+    parts = []
+    for missing, names in together.items():
+        named = " · ".join(names)
+        captures = ", ".join(missing)
+        parts.append(
+            tr("{names} (would tell: {captures})", names=named, captures=captures) if missing else named
+        )
+    return " · ".join([*parts, *_more(len(still) - len(chosen))])
+
+
+def _more(count: int) -> list[str]:
+    return [tr("{count} more (--all)", count=count)] if count > 0 else []
 
 
 def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
     parts = []
     ordered = sorted(out, key=lambda c: (c.inherited is not None, c.rule.rarity != "usual", c.rule.id))
     for candidate in ordered if every else ordered[:FEW]:
-        because = next((e.text for e in candidate.evidence if e.effect == "rules-out"), None)
-        if because is None and candidate.inherited:
-            because = f"with {candidate.inherited}"
-        parts.append(f"{candidate.rule.id} ({because})" if because else candidate.rule.id)
-    rest = f" · {len(out) - FEW} more (--all)" if not every and len(out) > FEW else ""
-    return " · ".join(parts) + rest
+        because = next((e for e in candidate.evidence if e.effect == "rules-out"), None)
+        if because is not None:
+            parts.append(f"{candidate.rule.id} ({because.text} [{words.members(because.captures)}])")
+        elif candidate.inherited:
+            parts.append(tr("{rule} (with {other})", rule=candidate.rule.id, other=candidate.inherited))
+        else:
+            parts.append(candidate.rule.id)
+    return " · ".join([*parts, *(_more(len(out) - FEW) if not every else [])])
 
 
 def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
     for notice in diagnosis.notices:
         if every or notice.level == "warning":
-            yield _wrapped("notice", f"{notice.subject}: {notice.text}")
+            yield _wrapped(tr("notice"), f"{notice.subject}: {notice.text}")
     if diagnosis.missing_captures:
         count = len(diagnosis.missing_captures)
         names = (
             ", ".join(diagnosis.missing_captures)
             if every or count <= FEW
-            else f"{count} captures (--all names them)"
+            else tr("{count} captures (--all names them)", count=count)
         )
-        yield _wrapped("missing", f"{names}: what they would show is unknown, not fine")
-
-
-def _next_steps(diagnosis: Diagnosis) -> Iterator[str]:
-    for step in diagnosis.next_steps:
-        yield _wrapped("next", f"{step.command}    ({step.text}; for {', '.join(step.would_decide)})")
+        yield _wrapped(tr("missing"), tr("{names}: what they would show is unknown, not fine", names=names))
 
 
 def _wrapped(label: str, text: str) -> str:

@@ -125,11 +125,12 @@ def _inside(point: PathPoint, x: float, y: float, letters: int) -> list[Label]:
         (words.one_line(point.name or ""), "name"),
         (words.point_detail(point), "detail"),
     )
-    return [
-        Label(x, y + 17 * row, _cut(text, letters), style, text if len(text) > letters else "")
-        for row, (text, style) in enumerate(texts)
-        if text
-    ]
+    labels = []
+    for row, (text, style) in enumerate(texts):
+        room = letters if style == "name" else letters + 5
+        if text:
+            labels.append(Label(x, y + 17 * row, _cut(text, room), style, text if len(text) > room else ""))
+    return labels
 
 
 def _cut(text: str, letters: int) -> str:

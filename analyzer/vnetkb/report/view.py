@@ -49,7 +49,7 @@ class CandidateView:
 
 @dataclass(frozen=True, slots=True)
 class RemedyView:
-    """What to do, with its terms: (name, text) of cost, effect, check and undo."""
+    """What to do, with its terms: the label and the text of cost, effect, check and undo."""
 
     id: str
     title: str
@@ -75,7 +75,6 @@ class FindingView:
     places: tuple[str, ...]
     harm: str
     also: str | None
-    disagreements: tuple[str, ...]
     witnesses: tuple[tuple[str, str, str], ...]
     own: tuple[CandidateView, ...]
     others: tuple[CandidateView, ...]
@@ -145,7 +144,6 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         tuple(words.where(site) for site in finding.sites),
         words.harm(finding),
         words.contributors(finding) if finding.contributors else None,
-        tuple(words.disagreements(finding.witnesses)),
         tuple((w.name, words.witness(w), words.members(w.captures)) for w in finding.witnesses),
         tuple(candidate for candidate in shown if candidate.rule in own_ids),
         tuple(candidate for candidate in shown if candidate.rule not in own_ids),
@@ -177,7 +175,7 @@ def _candidate(candidate: Candidate, picture: Picture | None) -> CandidateView:
         candidate.rule.id,
         candidate.rule.title,
         status,
-        words.STATUSES.get(status, status),
+        words.status(status),
         tuple(_evidence(evidence, picture) for evidence in candidate.evidence),
         candidate.missing,
         candidate.inherited,
@@ -192,7 +190,7 @@ def _evidence(evidence: Evidence, picture: Picture | None) -> EvidenceView:
     return EvidenceView(
         evidence.text,
         evidence.effect,
-        words.EFFECTS.get(evidence.effect, evidence.effect),
+        words.effect(evidence.effect),
         words.members(evidence.captures),
         tuple(found.values()),
     )
@@ -207,10 +205,10 @@ def _quotes(picture: Picture | None, captures: Sequence[str], fact: str) -> tupl
 def _remedy(applied: AppliedRemedy) -> RemedyView:
     remedy = applied.remedy
     terms = (
-        (words.COSTS, remedy.costs),
-        (words.HELPS, remedy.helps),
-        (words.CHECK, applied.check),
-        (words.UNDO, applied.undo),
+        ("costs", remedy.costs),
+        ("helps", remedy.helps),
+        ("check", applied.check),
+        ("undo", applied.undo),
     )
     return RemedyView(
         remedy.id,

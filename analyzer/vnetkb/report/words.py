@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.language import mark, tr, tr_count, tr_name
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Group, NextStep
@@ -18,11 +20,6 @@ if TYPE_CHECKING:
 PAST = "past"
 
 
-def many(number: int, thing: str) -> str:
-    """Return a number of things: ``1 tap``, ``2 taps``."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def one_line(text: str) -> str:
     """Keep what comes from a bundle from starting a line of its own."""
     return text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
@@ -30,20 +27,28 @@ def one_line(text: str) -> str:
 
 def host_parts(host: HostSummary, diagnosis: Diagnosis) -> tuple[str, ...]:
     """Return what is said of a host: its name, kernel, Open vSwitch, what was seen, when it was looked at."""
-    taken = (
-        f"{diagnosis.snapshots} snapshots {diagnosis.interval_s} s apart"
-        if diagnosis.interval_s
-        else "1 snapshot"
-    )
-    if diagnosis.snapshots == 0:
-        taken = "no snapshot"
     parts = [host.name, f"Linux {host.kernel}"]
     if host.ovs:
         parts.append(f"OVS {host.ovs}")
-    return (
-        *parts,
-        f"{many(host.vms, 'VM')}, {many(host.taps, 'tap')}",
-        f"{taken}, {many(diagnosis.samples, 'sample')}",
+    vms = tr_count("{count} VM", "{count} VMs", host.vms)
+    return (*parts, tr("{vms}, {taps}", vms=vms, taps=_taps(host.taps)), _taken(diagnosis))
+
+
+def _taps(number: int) -> str:
+    return tr_count("{count} tap", "{count} taps", number)
+
+
+def _taken(diagnosis: Diagnosis) -> str:
+    samples = tr_count("{count} sample", "{count} samples", diagnosis.samples)
+    if diagnosis.snapshots == 0:
+        return tr("no snapshot, {samples}", samples=samples)
+    if not diagnosis.interval_s:
+        return tr("1 snapshot, {samples}", samples=samples)
+    return tr(
+        "{snapshots} snapshots {seconds} s apart, {samples}",
+        snapshots=diagnosis.snapshots,
+        seconds=diagnosis.interval_s,
+        samples=samples,
     )
 
 
@@ -57,44 +62,47 @@ def whom(finding: Finding) -> str:
     subject = finding.subject
     target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
     name = f"{subject.name} → {target}" if target else subject.name
-    return f"{name} (port of {subject.port_of})" if subject.port_of else name
+    return tr("{name} (port of {port})", name=name, port=subject.port_of) if subject.port_of else name
 
 
 def symptom(finding: Finding) -> str:
     """Return how the counter moved, and what share of the packets that is."""
     seen = finding.symptom
-    what = seen.called or "loss that no counter shows"
+    what = seen.called or tr("loss that no counter shows")
     if seen.state == PAST:
-        return f"{what} {seen.total} in all, none of them since the first snapshot"
+        return tr("{what} {total} in all, none of them since the first snapshot", what=what, total=seen.total)
     if seen.delta is None:
-        return f"{what} {seen.total} in all; whether it still rises is not known"
+        return tr("{what} {total} in all; whether it still rises is not known", what=what, total=seen.total)
+    moved = tr("{what} +{delta} in {seconds} s", what=what, delta=seen.delta, seconds=seen.seconds)
+    everything = seen.share_of or tr("all")
     if seen.ratio is None:
-        share = "what share of the packets is not known"
-    elif seen.ratio == 1.0:
-        share = seen.share_of or "all"
-    else:
-        share = f"{percent(seen.ratio)} of {seen.share_of or 'all'}"
-    return f"{what} +{seen.delta} in {seen.seconds} s: {share}"
+        return tr("{moved}: what share of the packets is not known", moved=moved)
+    if seen.ratio == 1.0:
+        return tr("{moved}: {everything}", moved=moved, everything=everything)
+    share = percent(seen.ratio)
+    return tr("{moved}: {share} of {everything}", moved=moved, share=share, everything=everything)
 
 
 def percent(ratio: float) -> str:
     """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``."""
     value = 100 * ratio
     if 0 < value < 0.001:  # noqa: PLR2004
-        return "under 0.001 %"
+        return tr("under 0.001 %")
     return f"{value:.3g} %"
 
 
 def why(finding: Finding) -> str:
     """Return the cause with how sure it is, without its id."""
     if finding.cause is None:
-        return "cannot tell yet; what is open stands below"
-    return f"{finding.verdict}: {lowered(finding.cause.title)}"
+        return tr("cannot tell yet; what is open stands below")
+    return tr("{verdict}: {cause}", verdict=status(finding.verdict), cause=lowered(finding.cause.title))
 
 
 def where(site: Site) -> str:
     """Return a place in the code."""
-    return f"{site.function}(), {site.file}: {lowered(site.title)}"
+    return tr(
+        "{function}(), {file}: {what}", function=site.function, file=site.file, what=lowered(site.title)
+    )
 
 
 def lowered(title: str) -> str:
@@ -104,12 +112,7 @@ def lowered(title: str) -> str:
 
 def contributors(finding: Finding) -> str:
     """Return the other causes that had a part in the drops."""
-    return "a part of the drops: " + ", ".join(finding.contributors)
-
-
-def disagreements(witnesses: Iterable[Witness]) -> list[str]:
-    """Return what other tools say differently."""
-    return [f"{witness.name} says {witness.value}" for witness in witnesses if witness.agrees is False]
+    return tr("a part of the drops: {causes}", causes=", ".join(finding.contributors))
 
 
 def members(captures: Sequence[str]) -> str:
@@ -127,18 +130,22 @@ def members(captures: Sequence[str]) -> str:
 def summary(diagnosis: Diagnosis) -> str:
     """Return the last line of the answer: how many findings of which harm, and how many taps have none."""
     if diagnosis.snapshots == 0:
-        return "no snapshot in this bundle: nothing can be said about loss."
+        return tr("no snapshot in this bundle: nothing can be said about loss.")
     current = [f for f in diagnosis.findings if f.symptom.state != PAST]
     harms = [str(finding.harm) for finding in current]
     taps = sum(host.taps for host in diagnosis.hosts)
     without = taps - len({f.subject.name for f in diagnosis.findings if f.subject.kind == "tap"})
-    parts = [f"{harms.count('harmful')} harmful", f"{harms.count('watch') + harms.count('unknown')} to watch"]
+    parts = [
+        tr("{count} harmful", count=harms.count("harmful")),
+        tr("{count} to watch", count=harms.count("watch") + harms.count("unknown")),
+    ]
     if "harmless" in harms:
-        parts.append(f"{harms.count('harmless')} harmless")
-    parts.append(f"{many(without, 'tap')} without loss")
+        parts.append(tr("{count} harmless", count=harms.count("harmless")))
+    parts.append(tr("{taps} without loss", taps=_taps(without)))
     if diagnosis.past:
-        parts.append(f"{many(diagnosis.past, 'counter')} that moved in the past only (--all)")
-    return ", ".join(parts) + "."
+        counters = tr_count("{count} counter", "{count} counters", diagnosis.past)
+        parts.append(tr("{counters} that moved in the past only (--all)", counters=counters))
+    return tr("{parts}.", parts=tr(", ").join(parts))
 
 
 class Counted(NamedTuple):
@@ -149,32 +156,32 @@ class Counted(NamedTuple):
 
 
 POINTS = {
-    "port": "bridge or OVS port",
-    "bridge": "bridge",
-    "qdisc": "queueing discipline",
-    "tap": "tap, its ring",
-    "reader": "reader of the ring",
-    "guest": "guest",
-    "wire": "wire or peer",
-    "host": "host's stack",
-    "nic": "NIC",
-    "bond": "bond",
-    "veth": "veth",
-    "vlan": "VLAN",
-    "macvtap": "macvtap",
-    "netdev": "network device",
+    "port": mark("bridge or OVS port"),
+    "bridge": mark("bridge"),
+    "qdisc": mark("queueing discipline"),
+    "tap": mark("tap, its ring"),
+    "reader": mark("reader of the ring"),
+    "guest": mark("guest"),
+    "wire": mark("wire or peer"),
+    "host": mark("host's stack"),
+    "nic": mark("NIC"),
+    "bond": mark("bond"),
+    "veth": mark("veth"),
+    "vlan": mark("VLAN"),
+    "macvtap": mark("macvtap"),
+    "netdev": mark("network device"),
 }
 
 
 def point_kind(point: PathPoint) -> str:
     """Return what kind of place a point of the path is."""
-    return POINTS.get(point.kind, point.kind.replace("_", " "))
+    return tr(POINTS.get(point.kind, point.kind.replace("_", " ")))
 
 
 def point_detail(point: PathPoint) -> str:
     """Return a word more about a point."""
     if point.id == "ring" and point.detail.isdigit():
-        return f"ring of {point.detail}"
+        return tr("ring of {slots}", slots=point.detail)
     return one_line(point.detail)
 
 
@@ -185,15 +192,17 @@ def point_counts(point: PathPoint) -> list[Counted]:
 
 def point_count(count: PathCount) -> str:
     """Return one number of a point of the path."""
-    return "not known" if count.value is None else f"{grouped(count.value)} {ROLES[count.role]}"
+    if count.value is None:
+        return tr("not known")
+    return tr(ROLES[count.role], count=grouped(count.value))
 
 
-ROLES = {"passed": "passed", "lost": "lost", "waiting": "waiting"}
+ROLES = {"passed": mark("{count} passed"), "lost": mark("{count} lost"), "waiting": mark("{count} waiting")}
 
 
 def lost_here(lost: int | None) -> str:
     """Return how many packets the losing segment lost."""
-    return "lost here" if lost is None else f"{grouped(lost)} lost here"
+    return tr("lost here") if lost is None else tr("{count} lost here", count=grouped(lost))
 
 
 def grouped(number: int) -> str:
@@ -202,30 +211,31 @@ def grouped(number: int) -> str:
 
 
 CURVES = {
-    "lost": "lost",
-    "passed": "passed",
-    "reader.run_share": "reader runs",
-    "reader.delay_share": "reader waits for a CPU",
-    "vcpu.run_share": "vCPUs run",
-    "vcpu.delay_share": "vCPUs wait for a CPU",
+    "lost": mark("lost"),
+    "passed": mark("passed"),
+    "reader.run_share": mark("reader runs"),
+    "reader.delay_share": mark("reader waits for a CPU"),
+    "vcpu.run_share": mark("vCPUs run"),
+    "vcpu.delay_share": mark("vCPUs wait for a CPU"),
 }
 
 
 def curve_name(curve: str) -> str:
     """Return what a curve of a plot shows."""
-    return CURVES.get(curve, curve)
+    return tr(CURVES[curve]) if curve in CURVES else curve
 
 
 def plot_title(plot: Plot) -> str:
     """Return what a plot shows."""
     if plot.id == "packets":
-        return "Packets per second over time"
-    return "CPU time of reader and vCPUs over time, in per cent of one CPU"
+        return tr("Packets per second over time")
+    return tr("CPU time of reader and vCPUs over time, in per cent of one CPU")
 
 
 def plot_top(plot: Plot) -> str:
     """Return the label at the top of a plot's axis."""
-    return f"{plot.top:.3g} {plot.unit}" if plot.top < 1000 else f"{grouped(round(plot.top))} {plot.unit}"  # noqa: PLR2004
+    value = f"{plot.top:.3g}" if plot.top < 1000 else grouped(round(plot.top))  # noqa: PLR2004
+    return tr("{value} {unit}", value=value, unit=tr_name(plot.unit, "unit"))
 
 
 def plot_until(seconds: float) -> str:
@@ -234,100 +244,112 @@ def plot_until(seconds: float) -> str:
 
 
 EFFECTS = {
-    "confirms": "confirms it",
-    "supports": "speaks for it",
-    "weakens": "speaks against it",
-    "rules-out": "rules it out",
+    "confirms": mark("confirms it"),
+    "supports": mark("speaks for it"),
+    "weakens": mark("speaks against it"),
+    "rules-out": mark("rules it out"),
 }
-STATUSES = {
-    "confirmed": "confirmed",
-    "likely": "likely",
-    "open": "open",
-    "ruled-out": "ruled out",
-}
-COSTS = "costs"
-HELPS = "helps"
-CHECK = "did it help"
-UNDO = "undo"
+
+
+def effect(name: str) -> str:
+    """Return what a piece of evidence does to its cause."""
+    return tr(EFFECTS.get(name, name))
+
+
+def status(name: str) -> str:
+    """Return how sure a cause is."""
+    return tr_name(name, "status")
 
 
 def harm(finding: Finding) -> str:
     """Return whether the loss matters, and why."""
-    return f"{finding.harm}: {finding.harm_reason}"
+    return tr("{harm}: {reason}", harm=tr_name(str(finding.harm), "harm"), reason=finding.harm_reason)
 
 
 def witness(seen: Witness) -> str:
     """Return what another tool says of the same number."""
-    value = "unknown" if seen.value is None else str(seen.value)
+    value = tr("not known") if seen.value is None else seen.value
     if seen.agrees is None:
-        return f"{value} (cannot be compared)"
-    return f"{value} (agrees)" if seen.agrees else f"{value} (disagrees)"
+        return tr("{value} (cannot be compared)", value=value)
+    return tr("{value} (agrees)", value=value) if seen.agrees else tr("{value} (disagrees)", value=value)
 
 
 def group(found: Group, names: Mapping[str, str]) -> str:
     """Return what several findings have in common, with the names of their subjects."""
-    return f"{found.text} ({', '.join(names[each] for each in found.findings)})"
+    return tr("{text} ({names})", text=found.text, names=", ".join(names[each] for each in found.findings))
 
 
 def next_step(step: NextStep, names: Mapping[str, str]) -> str:
     """Return what a collection is good for."""
-    return f"{step.text}; for {', '.join(names[each] for each in step.would_decide)}"
+    whose = ", ".join(names[each] for each in step.would_decide)
+    return tr("{text}; for {names}", text=step.text, names=whose)
 
 
 def shortened(detailed: int, count: int) -> str:
     """Return that only some findings are shown with all they rest on, and how to see the others."""
-    return (
-        f"The {detailed} worst of {count} findings are shown with all they rest on, the others with the "
-        "answer alone: --device NAME shows one of them, --all shows all."
+    return tr(
+        "The {detailed} worst of {count} findings are shown with all they rest on, the others with the "
+        "answer alone: --device NAME shows one of them, --all shows all.",
+        detailed=detailed,
+        count=count,
     )
+
+
+def severity_word(finding: Finding) -> str:
+    """Return the word that a finding starts with in a terminal, which fits into eight columns."""
+    word = severity(finding)
+    return (tr("past") if word == PAST else tr_name(word, "harm")).upper()
 
 
 def severity_name(finding: Finding) -> str:
     """Return the word that stands on a finding's badge."""
-    return SEVERITIES.get(severity(finding), severity(finding))
+    return tr(SEVERITIES.get(severity(finding), severity(finding)))
 
 
 SEVERITIES = {
-    "harmful": "harmful",
-    "watch": "to watch",
-    "harmless": "harmless",
-    "unknown": "harm not known",
-    "past": "past",
+    "harmful": mark("harmful"),
+    "watch": mark("to watch"),
+    "harmless": mark("harmless"),
+    "unknown": mark("harm not known"),
+    "past": mark("past"),
 }
 
 
 def labels(version: str) -> dict[str, str]:
     """Return the fixed words of a page by the name that its template uses."""
     return {
-        "title": "Packet loss report",
-        "why": "why",
-        "where": "where",
-        "harm": "harm",
-        "also": "also",
-        "disagrees": "disagrees",
-        "do": "Do",
-        "persistent": "keep it",
-        "path": "The packet's path",
-        "over_time": "Over time",
-        "evidence": "Evidence",
-        "the_number": "The number itself",
-        "no_own_evidence": "It has no evidence of its own: it is what is left of the usual causes.",
-        "witnesses": "Other tools' views of the same number",
-        "others": "Other causes, held against the same facts",
-        "ruled_out_with": "ruled out with",
-        "would_tell": "would tell",
-        "together": "together:",
-        "next": "What to collect next",
-        "missing": "Missing in this bundle",
-        "missing_text": "What these would show is unknown, not fine.",
-        "notices": "Notices",
-        "quoted": "lines of the bundle",
-        "point": "point",
-        "name": "name",
-        "counts": "counted",
-        "read_in": "read in",
-        "compare": "Collect again afterwards; vnetkb compare BEFORE AFTER says what it changed.",
-        "gaps": "where a line is broken, the bundle does not tell",
-        "marks": "upright lines: the snapshots",
-        "made_by": f"Made by vnetkb {version}, which works offline, from this bundle:",
+        "costs": tr("costs"),
+        "helps": tr("helps"),
+        "check": tr("did it help"),
+        "undo": tr("undo"),
+        "title": tr("Packet loss report"),
+        "why": tr("why"),
+        "where": tr("where"),
+        "harm": tr("harm"),
+        "also": tr("also"),
+        "do": tr("Do"),
+        "persistent": tr("keep it"),
+        "path": tr("The packet's path"),
+        "over_time": tr("Over time"),
+        "evidence": tr("Evidence"),
+        "the_number": tr("The number itself"),
+        "no_own_evidence": tr("It has no evidence of its own: it is what is left of the usual causes."),
+        "witnesses": tr("Other tools' views of the same number"),
+        "others": tr("Other causes, held against the same facts"),
+        "ruled_out_with": tr("ruled out with"),
+        "would_tell": tr("would tell"),
+        "together": tr("together:"),
+        "next": tr("What to collect next"),
+        "missing": tr("Missing in this bundle"),
+        "missing_text": tr("What these would show is unknown, not fine."),
+        "notices": tr("Notices"),
+        "quoted": tr("lines of the bundle"),
+        "point": tr("point"),
+        "name": tr("name"),
+        "counts": tr("counted"),
+        "read_in": tr("read in"),
+        "compare": tr("Collect again afterwards; vnetkb compare BEFORE AFTER says what it changed."),
+        "gaps": tr("where a line is broken, the bundle does not tell"),
+        "marks": tr("upright lines: the snapshots"),
+        "made_by": tr("Made by vnetkb {version}, which works offline, from this bundle:", version=version),
     }
