@@ -75,6 +75,8 @@ class Host:
     wait_for_drop: Mapping[str, Any] | None = None
     samples_before: int = 0
     """How many samples lie before the first snapshot."""
+    file_name: str | None = None
+    """What stands for the host in the file's name, where its own name can be in none."""
 
     def content(self) -> dict[str, str]:
         """Captures by path."""
@@ -136,7 +138,7 @@ class Host:
             "series": {"every_s": self.every_s, "samples": 0},
             "captures": captures,
         }
-        top = f"vnetkb-{self.name}-20261122T134500Z"
+        top = f"vnetkb-{self.file_name or self.name}-20261122T134500Z"
         file = folder / f"{top}.tar.gz"
         with tarfile.open(file, "w:gz") as archive:
             _add(archive, f"{top}/manifest.json", json.dumps(manifest).encode())

@@ -133,3 +133,14 @@ def test_findings_that_one_thing_decides_are_a_group_and_explained_once(tmp_path
     assert "as of vnet3 above" in text
     assert "2 findings, all on the host node7 (vnet3, vnet6)" in " ".join(text.split())
     assert render_text(found, every=True).count("  where") == 2
+
+
+def test_a_name_in_a_command_is_one_word_for_the_shell(tmp_path: Path) -> None:
+    odd = replace(RISING, name="v$(touch x);'")
+    (finding,) = diagnosis(tmp_path, odd).findings
+    commands = [applied.command for applied in finding.remedies if applied.command]
+    assert commands == ["ip link set dev 'v$(touch x);'\"'\"'' txqueuelen 1000"]
+    (tmp_path / "more").mkdir()
+    open_ended = diagnosis(tmp_path / "more", replace(odd, tx_queue_len=(1000, 1000)))
+    assert open_ended.next_steps
+    assert all("'v$(touch x);'" in step.command for step in open_ended.next_steps)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vnetkb.diagnosis.conditions import Situation, evaluate
 from vnetkb.diagnosis.model import AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
-from vnetkb.diagnosis.wording import Speaker
+from vnetkb.diagnosis.wording import Speaker, shell_word
 from vnetkb.facts.model import Notice
 from vnetkb.kb.model import Effect, Harm, RuleKind, Status
 
@@ -173,11 +173,14 @@ def _remedies(
     chosen = [kb.remedies[name] for name in ids]
     offered = [r for r in chosen if all(evaluate(condition, situation).truth for condition in r.when)]
     filled = Speaker(observation.words, observation.facts, kb).fill
+    command = Speaker(
+        {key: shell_word(word) for key, word in observation.words.items()}, observation.facts, kb
+    ).fill
     return tuple(
         AppliedRemedy(
             remedy,
             filled(remedy.text),
-            filled(remedy.command) if remedy.command else None,
+            command(remedy.command) if remedy.command else None,
             filled(remedy.check),
             filled(remedy.undo),
         )
@@ -230,7 +233,7 @@ def _next_steps(
         known = kb.captures.get(capture)
         ask = (known.ask if known else None) or ""
         names = sorted({finding.subject.name for finding in found.values()})
-        devices = "".join(f" --device {name}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
+        devices = "".join(f" --device {shell_word(name)}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
         command = " ".join(f"sh vnetkb-collect{devices} {ask}".split())
         ids = tuple(found)
         before = steps.get(command)

@@ -19,6 +19,18 @@ PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 SHORT = 10
 
 
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_][A-Za-z0-9@%+=:,./_-]*")
+
+
+def shell_word(text: str) -> str:
+    """Return a name as one word of a shell's command line: a device may be called ``$(reboot)``."""
+    if _PLAIN_WORD.fullmatch(text):
+        return text
+    from shlex import quote  # noqa: PLC0415 - few names need it
+
+    return quote(text)
+
+
 def quantity(value: Value | None, unit: str | None) -> str:
     """Return a value as people write it: ``yes``, ``42 ms``, ``100 %``; an unknown one as ``unknown``."""
     if value is None:
