@@ -70,6 +70,13 @@ class FailOn(StrEnum):
     ANY = "any"
 
 
+class Table(StrEnum):
+    """How tables are written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
 class Script(StrEnum):
     """A collector that `collect --print` writes out."""
 
@@ -378,6 +385,38 @@ def _listing(bundle: "Bundle", archive: "Archive") -> str:
         f"  {notice.level:>7}  {notice.member or bundle.folder}: {notice.text}" for notice in bundle.notices
     )
     return "\n".join(lines) + "\n"
+
+
+@app.command(short_help="Write counters, deltas and series as tables.")
+def export(
+    bundle: BundleArgument,
+    to: Annotated[
+        Table, typer.Option("--to", help="csv for spreadsheets, parquet for pandas and its like.")
+    ] = Table.CSV,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            show_default=False,
+            help="The folder for the files; without it, one named after the bundle in the current folder.",
+        ),
+    ] = None,
+) -> None:
+    """Write three tables: what each counter stood at, how far it moved, and every number of the series.
+
+    \b
+    Example:
+        vnetkb export vnetkb-node7-20261122T134500Z.tar.gz --to parquet -o node7
+    """
+    from vnetkb.export import export as write_tables
+    from vnetkb.facts import build
+
+    read = _read(bundle)
+    target = output or Path(f"{Path(read.folder).name}-tables")
+    for file in write_tables(read, build(read, _knowledge(None)), target, to.value):
+        _emit(printable(f"{file}\n"))
 
 
 @app.command(short_help="Say what a counter, a site, a rule or a tool's number means.")

@@ -133,6 +133,18 @@ class DeviceFacts:
             self._facts[name] = fact
         return self._facts[name]
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the device's statistics, from sysfs or, where that was not taken, ``ip -s link``."""
+        names: set[str] = set()
+        for n in self.tables.snapshots:
+            device = (self.tables.get("sysfs-net", n) or {}).get(self.name)
+            link = None if device is not None else self.topology.links(n).get(self.name)
+            names.update(device.statistics if device is not None else ())
+            if link is not None:
+                names.update(f"{way}_{key}" for way, row in (("rx", link.rx), ("tx", link.tx)) for key in row)
+        return tuple(sorted(names))
+
     def counted(self, field: str) -> Counted | None:
         """Return how a statistic of the device stood and moved; None if the device has none of this name."""
         values = self.statistic(field)

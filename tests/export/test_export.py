@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables: every number as it is, unknown stays unknown, and no name becomes a formula."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from simulated import Device, Host
+from vnetkb.bundle import Bundle, read_bundle
+from vnetkb.errors import UsageProblem
+from vnetkb.export import COLUMNS, export, tables
+from vnetkb.facts import Observations, build
+from vnetkb.kb.load import load_kb
+
+KB = load_kb()
+MOST = 2**64 - 1
+SERIES = [(900, 100), (950, MOST - 1), (1400, MOST)]
+
+
+def observed(host: Host, folder: Path) -> tuple[Bundle, Observations]:
+    bundle = read_bundle(host.write(folder))
+    return bundle, build(bundle, KB)
+
+
+@pytest.fixture
+def host() -> Host:
+    more = {"statistics/rx_bytes": (2**53 + 1, MOST)}
+    return Host(
+        [
+            Device("vnet3", (100, 268), (900, 1400), series=SERIES, more=more),
+            Device("vnet4", (7, 3), (5, 6), ifindex=(8, 9)),
+        ]
+    )
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_large_and_missing_numbers_are_kept_as_they_are(host: Host, tmp_path: Path, form: str) -> None:
+    bundle, observations = observed(host, tmp_path)
+    written = export(bundle, observations, tmp_path / "out", form)
+    assert [file.name for file in written] == [f"counters.{form}", f"deltas.{form}", f"series.{form}"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [file.name for file in written]
+    frames = {
+        file.stem: pd.read_csv(file, dtype=dict(COLUMNS[file.stem]))
+        if form == "csv"
+        else pd.read_parquet(file)
+        for file in written
+    }
+    for name, frame in frames.items():
+        assert {column: str(kind) for column, kind in frame.dtypes.items()} == COLUMNS[name]
+    counters, deltas, series = frames["counters"], frames["deltas"], frames["series"]
+    rx = counters[(counters.subject == "vnet3") & (counters.counter == "tap.rx_bytes")]
+    assert list(rx.value) == [2**53 + 1, MOST]
+    assert list(rx.members) == ["host/0/sysfs-net", "host/1/sysfs-net"]
+    moved = {(row["subject"], row["counter"]): row for row in deltas.to_dict("records")}
+    assert moved["vnet3", "tap.rx_bytes"]["delta"] == MOST - (2**53 + 1)
+    assert moved["vnet3", "tap.tx_dropped"]["per_second"] == pytest.approx(16.8)
+    remade = moved["vnet4", "tap.tx_dropped"]
+    assert pd.isna(remade["delta"])
+    assert remade["unknown_because"]
+    drops = series[(series.subject == "vnet3") & (series.counter == "tx_dropped")]
+    assert list(drops.value) == [100, MOST - 1, MOST]
+
+
+def test_one_snapshot_has_values_and_no_deltas(tmp_path: Path) -> None:
+    bundle, observations = observed(Host([Device("vnet3", (5, 5), (9, 9))], snapshots=1), tmp_path)
+    frames = tables(bundle, observations)
+    assert len(frames["counters"]) > 0
+    assert frames["deltas"].delta.isna().all()
+    assert frames["deltas"].unknown_because.notna().all()
+    assert len(frames["series"]) == 0
+    assert {column: str(kind) for column, kind in frames["series"].dtypes.items()} == COLUMNS["series"]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝", "－"])  # noqa: RUF001
+def test_no_name_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, start: str) -> None:
+    name = f"{start}cmd|' '!A1"
+    bundle, observations = observed(Host([Device(name, (1, 2))], name=name, file_name="node7"), tmp_path)
+    written = export(bundle, observations, tmp_path / "out", "csv")
+    for file in written:
+        with file.open(encoding="utf-8", newline="") as opened:
+            for row in csv.reader(opened):
+                for cell in row:
+                    assert cell[:1] not in set("=+-@\t\r＝＋－＠")  # noqa: RUF001
+
+
+def test_names_that_are_no_text_are_written_escaped(tmp_path: Path) -> None:
+    bundle, observations = observed(Host([Device("v\udcff\u202e", (1, 2))]), tmp_path)
+    for form in ("csv", "parquet"):
+        export(bundle, observations, tmp_path / form, form)
+    names = set(pd.read_parquet(tmp_path / "parquet/counters.parquet").subject)
+    assert names == {"v\\xff\\u202e"} == set(pd.read_csv(tmp_path / "csv/counters.csv").subject)
+
+
+@pytest.mark.parametrize(("lacking", "form"), [("pandas", "csv"), ("pyarrow", "parquet")])
+def test_what_is_not_installed_is_named_with_how_to_install_it(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: str, form: str
+) -> None:
+    bundle, observations = observed(host, tmp_path)
+    monkeypatch.setitem(sys.modules, lacking, None)
+    with pytest.raises(UsageProblem, match=rf"{lacking}.*pip install 'vnetkb\[export\]'"):
+        export(bundle, observations, tmp_path / "out", form)
+
+
+def test_the_command_names_its_files_and_a_place_that_cannot_be_written_is_usage(
+    host: Host, tmp_path: Path
+) -> None:
+    bundle = host.write(tmp_path)
+    command = [sys.executable, "-m", "vnetkb", "export", str(bundle)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = f"{bundle.name.removesuffix('.tar.gz')}-tables"
+    assert done.stdout.split() == [f"{folder}/{name}.csv" for name in COLUMNS]
+    blocked = subprocess.run(
+        [*command, "-o", str(bundle)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (blocked.returncode, blocked.stdout) == (2, "")
+    assert "cannot be written" in blocked.stderr
