@@ -85,7 +85,14 @@ def _finding(
 ) -> Finding:
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
-    judged = judge(kb, symptom.counter, observation.facts, observations.behaviours, capped=capped)
+    judged = judge(
+        kb,
+        symptom.counter,
+        observation.facts,
+        observations.behaviours,
+        capped=capped,
+        between=symptom.between,
+    )
     verdict = conclude(kb, judged, by_elimination=not capped)
     notices.extend(
         Notice(

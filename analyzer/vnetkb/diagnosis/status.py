@@ -59,6 +59,7 @@ def judge(
     behaviours: Mapping[str, bool | None],
     *,
     capped: bool,
+    between: tuple[str, str] | None = None,
 ) -> dict[str, Judged]:
     """Return every candidate cause of a counter's movement (or of a silent loss) with its status.
 
@@ -68,6 +69,7 @@ def judge(
         facts: The subject's facts.
         behaviours: What is known of the kernel and programs.
         capped: True when nothing may be more than likely (one snapshot, or loss in the past only).
+        between: For silent loss, the two points between which it is: causes with sites elsewhere are none.
     """
     wanted = counter or "silent"
     situation = Situation(facts, behaviours)
@@ -76,7 +78,7 @@ def judge(
         kb, (r for r in kb.rules.values() if r.kind is RuleKind.CAUSE and wanted in r.explains)
     ):
         applies = [evaluate(condition, situation) for condition in rule.applies_when]
-        if any(outcome.truth is False for outcome in applies):
+        if any(outcome.truth is False for outcome in applies) or _elsewhere(kb, rule, between):
             continue
         doubtful = any(outcome.truth is None for outcome in applies)
         inferred = any(fact.inferred for outcome in applies for fact in outcome.facts)
@@ -88,6 +90,12 @@ def judge(
                 break
     _raise_ancestors(kb, judged)
     return judged
+
+
+def _elsewhere(kb: KnowledgeBase, rule: Rule, between: tuple[str, str] | None) -> bool:
+    """Whether all code sites of a cause lie between other points of the path."""
+    places = {kb.sites[name].between for name in rule.sites}
+    return between is not None and bool(places) and between not in places
 
 
 def _parents_first(kb: KnowledgeBase, rules: Iterable[Rule]) -> list[Rule]:

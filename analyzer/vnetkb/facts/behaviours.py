@@ -16,21 +16,34 @@ if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
     from vnetkb.kb.model import Behaviour, Condition, KnowledgeBase
 
+OPEN_VSWITCH = "openvswitch"
 
-def resolve(kb: KnowledgeBase, tables: Tables) -> dict[str, bool | None]:
+
+def resolve(kb: KnowledgeBase, tables: Tables, ovs: tuple[int, ...] | None = None) -> dict[str, bool | None]:
     """Return for each behaviour whether the host has it.
 
     None where neither a feature nor a version range tells.
+
+    Args:
+        kb: The knowledge base.
+        tables: The captures.
+        ovs: Version of the Open vSwitch that runs; None where none does.
     """
     manifest = tables.bundle.manifest
     kernel = kernels.identify(manifest.kernel_release, manifest.kernel_version)
     host = HostFacts(tables)
-    return {name: _one(behaviour, host, kernel) for name, behaviour in kb.behaviours.items()}
+    return {name: _one(behaviour, host, kernel, ovs) for name, behaviour in kb.behaviours.items()}
 
 
-def _one(behaviour: Behaviour, host: HostFacts, kernel: kernels.Kernel | None) -> bool | None:
+def _one(
+    behaviour: Behaviour, host: HostFacts, kernel: kernels.Kernel | None, ovs: tuple[int, ...] | None
+) -> bool | None:
     seen = _feature(behaviour.feature, host) if behaviour.feature is not None else None
-    return seen if seen is not None else kernels.known(behaviour, kernel)
+    if seen is not None:
+        return seen
+    if behaviour.program == OPEN_VSWITCH:
+        return kernels.in_ranges(behaviour, "upstream", ovs) if ovs is not None else None
+    return kernels.known(behaviour, kernel)
 
 
 def _feature(condition: Condition, host: HostFacts) -> bool | None:

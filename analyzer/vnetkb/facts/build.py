@@ -5,7 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnetkb.facts import device_settings, tap_device, tap_reader, tap_ring, tap_trace
+from vnetkb.facts import (
+    conntrack,
+    device_settings,
+    ovs_bridge,
+    ovs_datapath,
+    ovs_port,
+    silent_switch,
+    tap_device,
+    tap_reader,
+    tap_ring,
+    tap_trace,
+)
 from vnetkb.facts.behaviours import resolve
 from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.model import HostSummary, Notice, Observations
@@ -24,9 +35,10 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import KnowledgeBase, WatchedCounter
 
 # Importing these registers the functions that compute facts.
-PROVIDED_BY = (device_settings, tap_device, tap_reader, tap_ring, tap_trace)
+PROVIDED_BY = (device_settings, ovs_port, tap_device, tap_reader, tap_ring, tap_trace)
 
 U32_BEHAVIOUR = "tap-drops-per-cpu-u32"
+OVS_DOUBLES = "ovs-counters-doubled"
 BY_CHOICE = ("not-asked", *NOTHING_THERE)
 
 
@@ -37,7 +49,8 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     """
     tables = Tables(bundle)
     topology = Topology(tables)
-    behaviours = resolve(kb, tables)
+    behaviours = resolve(kb, tables, topology.switch.version)
+    topology.ovs_doubles = behaviours.get(OVS_DOUBLES)
     watched: dict[str, list[WatchedCounter]] = {}
     for one in kb.symptoms.values():
         watched.setdefault(one.subject, []).append(one)
@@ -47,7 +60,9 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     if timeline is not None:
         for device in moving:
             device.look_at(timeline)
-    sources: list[SubjectSource] = [*devices]
+    bridges = list(ovs_bridge.subjects(topology))
+    sources: list[SubjectSource] = [*devices, *bridges]
+    sources += [*ovs_datapath.subjects(topology), *conntrack.subjects(topology)]
     quotes = Quotes(tables, topology)
     observations = tuple(
         observation
@@ -55,6 +70,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for one in watched.get(source.subject.kind, ())
         if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
+    observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
     manifest = bundle.manifest
     notices = [
         Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text)

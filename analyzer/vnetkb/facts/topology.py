@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from vnetkb.facts.switch import Switch
+
 if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
     from vnetkb.parsers.sysfs_net_links import DeviceLinks
@@ -56,6 +58,7 @@ class Topology:
     def __init__(self, tables: Tables) -> None:
         """Keep the tables; nothing is joined yet."""
         self.tables = tables
+        self.ovs_doubles: bool | None = None
 
     @cached_property
     def taps(self) -> tuple[str, ...]:
@@ -314,23 +317,14 @@ class Topology:
         return None
 
     @cached_property
+    def switch(self) -> Switch:
+        """Joins over Open vSwitch's tables."""
+        return Switch(self.tables)
+
+    @cached_property
     def _ovs_bridges(self) -> dict[str, str]:
-        """Interface name to its Open vSwitch bridge, from the tables Interface, Port and Bridge."""
-        interfaces: dict[str, str] = {}
-        for n in self.tables.snapshots:
-            for row in self.tables.get("ovs-interface", n) or ():
-                interfaces[str(row.get("_uuid"))] = str(row.get("name"))
-        bridge_of_port = {
-            port: str(bridge.get("name"))
-            for bridge in self.tables.once("ovs-bridge") or ()
-            for port in _several(bridge.get("ports"))
-        }
-        return {
-            interfaces[interface]: bridge_of_port[str(port.get("_uuid"))]
-            for port in self.tables.once("ovs-port") or ()
-            for interface in _several(port.get("interfaces"))
-            if interface in interfaces and str(port.get("_uuid")) in bridge_of_port
-        }
+        """Interface name to its Open vSwitch bridge."""
+        return self.switch.bridge_of
 
     def port_of(self, tap: str) -> str | None:
         """Bridge (Linux or Open vSwitch) that the tap is a port of; None when none or not known."""
@@ -348,8 +342,3 @@ def _kind_of(link_kind: str | None, place: DeviceLinks | None) -> str:
     if place.is_bond:
         return "bond"
     return "nic" if place.driver else "netdev"
-
-
-def _several(value: object) -> list[str]:
-    """Members of an OVSDB set, which stands for a single member without its set."""
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

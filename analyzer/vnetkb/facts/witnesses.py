@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.model import Witness
+from vnetkb.facts.switch import KERNEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,14 @@ OVS_NAMES = {
     "rx_over_errors": "rx_over_err",
     "rx_crc_errors": "rx_crc_err",
 }
+# lib/netdev-linux.c netdev_tap_get_stats.
+SWAPPED = {
+    f"{one}_{what}": f"{other}_{what}"
+    for one, other in (("rx", "tx"), ("tx", "rx"))
+    for what in ("packets", "bytes", "errors", "dropped")
+}
+# What Open vSwitch 2.5 to 2.13 adds the device's own numbers onto (netdev_linux_get_stats).
+DOUBLED = ("rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
 # Columns of `ip -s link` and what people call them; the JSON keys are the statistic without its direction.
 IP_LINK_NAMES = {"missed_errors": "missed", "nohandler": "nohandler", "over_errors": "overrun"}
 NET_DEV_NAMES = {
@@ -37,12 +46,16 @@ NET_DEV_NAMES = {
 
 
 class _View(NamedTuple):
-    """How one tool's count is read: its name, its capture, its age in seconds at most, and the reading."""
+    """How one tool's count is read: its name, its capture, its age in seconds at most, and the reading.
+
+    ``times`` is 2 where the tool is known to show twice the number.
+    """
 
     label: str
     capture: str
     lag_s: float
     read: Callable[[DeviceFacts, int], int | None]
+    times: int = 1
 
 
 def of(device: DeviceFacts, field: str, delta: int | None, peak_rate: float) -> tuple[Witness, ...]:
@@ -73,7 +86,8 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
         device.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0
         for n in (snapshots[0], snapshots[-1])
     ]
-    return Witness(view.label, moved, abs(moved - delta) <= rate * (sum(gaps) + view.lag_s) + 1, paths)
+    apart = abs(moved / view.times - delta)
+    return Witness(view.label, moved, apart <= rate * (sum(gaps) + view.lag_s) + 1, paths)
 
 
 def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
@@ -85,14 +99,49 @@ def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
     if field in NET_DEV_NAMES:
         key, heading = NET_DEV_NAMES[field]
         views.append(_View(f"/proc/net/dev {heading}", "proc-net-dev", 0.0, partial(_column, key)))
-    key = OVS_NAMES.get(field, field)
-    views.append(_View(f"ovs-vsctl statistics:{key}", "ovs-interface", OVS_REFRESH_S, partial(_ovs, key)))
+    views += _ovs_views(device, field)
     if device.kind == "tap" and column == "dropped":
         # libvirt shows a tap from the guest's side: the host's tx_dropped is its rx.drop.
         other = {"tx": "rx", "rx": "tx"}[direction]
         label = f"virsh domstats {other}.drop"
         views.append(_View(label, "virsh-domstats", 0.0, partial(_libvirt, f"{other}_drop")))
     return tuple(views)
+
+
+def _ovs_views(device: DeviceFacts, field: str) -> list[_View]:
+    """Open vSwitch's views of a port: database, datapath, OpenFlow; all are netdev_get_stats()."""
+    switch = device.topology.switch
+    row = switch.interfaces.get(device.name)
+    if row is None:
+        return []
+    key, kind, datapath = (
+        OVS_NAMES.get(field, field),
+        row.get("type") or "",
+        switch.datapath_type(device.name),
+    )
+    if kind == "tap" or (kind == "internal" and datapath != KERNEL):
+        # lib/netdev-linux.c netdev_tap_get_stats swaps these for taps that ovs-vswitchd itself holds.
+        key = SWAPPED.get(key, key)
+    doubled = device.topology.ovs_doubles and datapath == KERNEL and kind == "" and key in DOUBLED
+    times = 2 if doubled else 1
+    note = ", which this version shows twice" if doubled else ""
+    return [
+        _View(f"ovs-vsctl statistics:{key}{note}", "ovs-interface", OVS_REFRESH_S, partial(_ovs, key), times),
+        _View(f"ovs-appctl dpctl/show {key}{note}", "ovs-datapath", 0.0, partial(_datapath, key), times),
+        _View(f"ovs-ofctl dump-ports {key}{note}", "ovs-dump-ports", 0.0, partial(_openflow, key), times),
+    ]
+
+
+def _datapath(key: str, device: DeviceFacts, n: int) -> int | None:
+    port = device.topology.switch.datapath_port(device.name, n)
+    value: int | None = port.counters.get(key) if port is not None else None
+    return value
+
+
+def _openflow(key: str, device: DeviceFacts, n: int) -> int | None:
+    port = device.topology.switch.openflow_port(device.name, n)
+    value: int | None = port.counters.get(key) if port is not None else None
+    return value
 
 
 def _ip_link(direction: str, column: str, device: DeviceFacts, n: int) -> int | None:

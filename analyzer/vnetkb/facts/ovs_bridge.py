@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bridge of Open vSwitch as a subject: what its rules and meters drop, which no port counts."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vnetkb.facts.model import Fact
+from vnetkb.facts.plain_source import PlainSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from vnetkb.facts.topology import Topology
+
+DROP = "drop"
+
+
+def subjects(topology: Topology) -> Iterator[BridgeFacts]:
+    """Yield every bridge of which rules or meters were taken."""
+    tables = topology.tables
+    names = {
+        row.bridge
+        for n in tables.snapshots
+        for capture in ("ovs-dump-flows", "ovs-meter-stats")
+        for row in tables.get(capture, n) or ()
+    }
+    yield from (BridgeFacts(name, topology) for name in sorted(names))
+
+
+class BridgeFacts(PlainSource):
+    """Counters and facts of one bridge of Open vSwitch."""
+
+    kind: ClassVar[str] = "ovs_bridge"
+    capture: ClassVar[str] = "ovs-meter-stats"
+
+    def value(self, field: str, n: int) -> int | None:
+        """Return packets over the bands of its meters, or packets that came to them."""
+        rows = self.tables.get(self.capture, n)
+        if rows is None:
+            return None
+        own = [row for row in rows if row.bridge == self.name]
+        if not own:
+            return None
+        if field == "meter_band_packets":
+            return sum(sum(row.band_packets) for row in own)
+        return sum(row.packets for row in own) if field == "meter_packets" else None
+
+    def words(self) -> Mapping[str, str]:
+        """Names for texts; ``{rule}`` is the rule that dropped most."""
+        rule = max(self.dropping, key=lambda one: one[1], default=None)
+        text = f"table={rule[0].table} {rule[0].match}".strip() if rule is not None else "no rule"
+        return {**super().words(), "rule": text}
+
+    @cached_property
+    def dropping(self) -> tuple[tuple[Any, int], ...]:
+        """Rules without an action, with the packets that they dropped between the snapshots."""
+        snapshots = [
+            {(row.cookie, row.table, row.match): row for row in rows if row.bridge == self.name}
+            for n in self.tables.snapshots
+            if (rows := self.tables.get("ovs-dump-flows", n)) is not None
+        ]
+        if len(snapshots) < 2:  # noqa: PLR2004
+            return ()
+        first, last = snapshots[0], snapshots[-1]
+        found = []
+        for key, row in last.items():
+            before = first[key].packets if key in first else 0
+            moved = row.packets - before if row.packets >= before else row.packets
+            if row.actions == DROP and moved:
+                found.append((row, moved))
+        return tuple(found)
+
+    @property
+    def dropped(self) -> int:
+        """Packets that rules without an action dropped between the snapshots."""
+        return sum(moved for _, moved in self.dropping)
+
+
+def _rules(source: BridgeFacts) -> Fact:
+    capture = "ovs-dump-flows"
+    if not source.tables.paths(capture):
+        return Fact("bridge.drop_rules", missing=(capture,), why_unknown=source.why(capture))
+    return Fact("bridge.drop_rules", len(source.dropping), captures=source.tables.paths(capture))
+
+
+def _by_rules(source: BridgeFacts) -> Fact:
+    capture = "ovs-dump-flows"
+    if not source.tables.paths(capture):
+        return Fact("bridge.dropped_by_rules", missing=(capture,), why_unknown=source.why(capture))
+    return Fact("bridge.dropped_by_rules", source.dropped, captures=source.tables.paths(capture))
+
+
+def _metered(source: BridgeFacts) -> Fact:
+    return source.moved("bridge.metered", "meter_packets")
+
+
+BridgeFacts.providers = {
+    "bridge.drop_rules": _rules,
+    "bridge.dropped_by_rules": _by_rules,
+    "bridge.metered": _metered,
+}

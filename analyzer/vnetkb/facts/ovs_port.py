@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts of a device that is a port of an Open vSwitch bridge; of any other they are unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.device import provides
+from vnetkb.facts.model import Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.model import Value
+
+TABLES = ("ovs-interface", "ovs-port", "ovs-bridge")
+
+
+def _of_port(
+    name: str, captures: tuple[str, ...], read: Callable[[DeviceFacts], Value | None]
+) -> Callable[[DeviceFacts], Fact]:
+    """Register a fact that is known of ports of Open vSwitch only."""
+
+    def compute(device: DeviceFacts) -> Fact:
+        if device.name not in device.topology.switch.interfaces:
+            why = "it is no port of Open vSwitch, as far as the bundle shows"
+            return Fact(name, why_unknown=why)
+        value = read(device)
+        paths = tuple(path for capture in captures for path in device.tables.paths(capture))
+        if value is None:
+            return Fact(name, missing=captures, why_unknown=device.why(captures[-1]))
+        return Fact(name, value, captures=paths)
+
+    provides(name)(compute)
+    return compute
+
+
+def _type(device: DeviceFacts) -> str:
+    return str(device.topology.switch.interfaces[device.name].get("type") or "") or "system"
+
+
+def _number(key: str) -> Callable[[DeviceFacts], int | None]:
+    def read(device: DeviceFacts) -> int | None:
+        value = device.topology.switch.interfaces[device.name].get(key)
+        return value if isinstance(value, int) else None
+
+    return read
+
+
+def _has_qos(device: DeviceFacts) -> bool | None:
+    port = device.topology.switch.port(device.name)
+    return None if port is None else port.get("qos") not in (None, [])
+
+
+def _is_mirror_output(device: DeviceFacts) -> bool | None:
+    if not device.tables.paths("ovs-mirror"):
+        return None
+    return any(device.name in mirror.outputs for mirror in device.topology.switch.mirrors)
+
+
+def _gets_mirrored_vlan(device: DeviceFacts) -> bool | None:
+    if not device.tables.paths("ovs-mirror"):
+        return None
+    switch = device.topology.switch
+    bridge, port = switch.bridge_of.get(device.name), switch.port(device.name) or {}
+    vlans = {m.output_vlan for m in switch.mirrors if m.bridge == bridge and m.output_vlan is not None}
+    tag, trunks = port.get("tag"), port.get("trunks")
+    carries = {tag} if isinstance(tag, int) else {v for v in trunks or () if isinstance(v, int)}
+    return bool(vlans) and (not carries or bool(vlans & carries))
+
+
+def _copies(device: DeviceFacts) -> int | None:
+    sent = [m.copies for m in device.topology.switch.mirrors if device.name in m.outputs]
+    known = [value for value in sent if value is not None]
+    return sum(known) if known and len(known) == len(sent) else None
+
+
+_of_port("ovs.port_type", ("ovs-interface",), _type)
+_of_port("ovs.datapath_type", TABLES, lambda device: device.topology.switch.datapath_type(device.name))
+_of_port("ovs.policing_rate", ("ovs-interface",), _number("ingress_policing_rate"))
+_of_port("ovs.policing_packets", ("ovs-interface",), _number("ingress_policing_kpkts_rate"))
+_of_port("ovs.has_qos", ("ovs-interface", "ovs-port"), _has_qos)
+_of_port("ovs.is_mirror_output", (*TABLES, "ovs-mirror"), _is_mirror_output)
+_of_port("ovs.gets_mirrored_vlan", (*TABLES, "ovs-mirror"), _gets_mirrored_vlan)
+_of_port("ovs.tx_errors", ("sysfs-net",), lambda device: device.between_snapshots("tx_errors"))
+_of_port("ovs.mirror_copies", ("ovs-mirror",), _copies)
+
+
+@provides("ovs.sent_by_flows")
+def _sent_by_flows(device: DeviceFacts) -> Fact:
+    name, capture = "ovs.sent_by_flows", "ovs-datapath-flows"
+    moved = device.topology.switch.sent_by_flows(device.name)
+    if moved is None:
+        return Fact(name, missing=(capture,), why_unknown=device.why(capture))
+    return Fact(name, moved, captures=device.tables.paths(capture))
+
+
+@provides("log.over_mtu")
+def _over_mtu(device: DeviceFacts) -> Fact:
+    if device.tables.once("kernel-log") is None:
+        why = device.tables.why("kernel-log", device.tables.first)
+        return Fact("log.over_mtu", missing=("kernel-log",), why_unknown=why)
+    found = sum(1 for _, text in device.topology.switch.over_mtu if text_of(device.name) in text)
+    return Fact("log.over_mtu", found, captures=(device.tables.once_path("kernel-log"),))
+
+
+def text_of(name: str) -> str:
+    """Return what the kernel's line about a packet over the MTU of a port begins with."""
+    return f"{name}: dropped over-mtu packet:"

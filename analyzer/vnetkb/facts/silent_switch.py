@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loss inside Open vSwitch and Linux bridges that no port's counter shows, from what does show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.ovs_port import text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.ovs_bridge import BridgeFacts
+    from vnetkb.facts.subject import SubjectSource
+
+
+class _Loss(NamedTuple):
+    """One loss: how many packets, between which points, what to call it, where it was seen."""
+
+    packets: int
+    between: tuple[str, str]
+    called: str
+    captures: tuple[str, ...]
+
+
+class SilentFacts:
+    """Facts of a loss that no counter shows: ``drop.count`` is what was seen, all else is the subject's."""
+
+    def __init__(self, source: SubjectSource, loss: _Loss) -> None:
+        """Keep the sources."""
+        self.source = source
+        self.loss = loss
+
+    def fact(self, name: str) -> Fact:
+        """Return a fact about the loss, or else one of the subject."""
+        if name == "drop.count":
+            return Fact(name, self.loss.packets, captures=self.loss.captures)
+        return self.source.fact(name)
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """Empty: no series shows it."""
+        return ()
+
+
+def observations(
+    devices: Iterable[DeviceFacts], bridges: Iterable[BridgeFacts], seconds: float | None
+) -> Iterator[Observation]:
+    """Yield the losses of devices and bridges that are seen though no counter moved.
+
+    Args:
+        devices: Every device; those that are no port of Open vSwitch lose nothing here.
+        bridges: Bridges of Open vSwitch.
+        seconds: Time between the first and the last snapshot.
+    """
+    for device in devices:
+        for find in (_over_mtu, _port_down):
+            loss = find(device)
+            if loss is not None:
+                yield _observation(device, loss, seconds)
+    for bridge in bridges:
+        if bridge.dropped:
+            captures = bridge.tables.paths("ovs-dump-flows")
+            called = "packets that its rules dropped"
+            loss = _Loss(bridge.dropped, ("OVS datapath", "no port"), called, captures)
+            yield _observation(bridge, loss, seconds)
+
+
+def _observation(source: SubjectSource, loss: _Loss, seconds: float | None) -> Observation:
+    symptom = Symptom(
+        None,
+        "silent",
+        loss.packets,
+        None,
+        None,
+        seconds,
+        loss.between,
+        called=loss.called,
+        captures=loss.captures,
+    )
+    facts = SilentFacts(source, loss)
+    return Observation(source.subject, symptom, facts, False, (), source.words(), source.scopes())  # noqa: FBT003
+
+
+def _over_mtu(device: DeviceFacts) -> _Loss | None:
+    """Lines of the kernel log between the snapshots, of a device that does not show it as tx_errors."""
+    moments = [snapshot.monotonic_s for snapshot in device.tables.bundle.manifest.snapshots]
+    switch = device.topology.switch
+    if len(moments) < 2 or not switch.over_mtu or device.name not in switch.interfaces:  # noqa: PLR2004
+        return None
+    times = (when for when, text in switch.over_mtu if text_of(device.name) in text)
+    found = sum(1 for when in times if when is not None and moments[0] <= when <= moments[-1])
+    if not found or device.between_snapshots("tx_errors"):
+        return None
+    called = "packets over its MTU, by the rate-limited kernel log at least"
+    return _Loss(found, ("OVS datapath", "tap"), called, (device.tables.once_path("kernel-log"),))
+
+
+def _port_down(device: DeviceFacts) -> _Loss | None:
+    """Packets that flows sent to a port which was down or without carrier in every snapshot."""
+    if device.name not in device.topology.switch.interfaces:
+        return None
+    up, carrier = device.fact("device.is_up"), device.fact("device.carrier")
+    if up.value is not False and carrier.value is not False:
+        return None
+    sent = device.fact("ovs.sent_by_flows")
+    if not isinstance(sent.value, int) or not sent.value:
+        return None
+    captures = (*sent.captures, *up.captures)
+    called = "packets that the switch sent to a port that is down"
+    return _Loss(sent.value, ("OVS datapath", "tap"), called, captures)

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joins over Open vSwitch's tables: which interface is a port of what, and which monitoring watches it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vnetkb.facts.deltas import difference
+
+if TYPE_CHECKING:
+    from vnetkb.facts.tables import Tables
+
+# What stands between names in the actions of a datapath flow.
+_BETWEEN = re.compile(r"[(),]")
+_NUMBERS = re.compile(r"[0-9]+")
+KERNEL = "system"
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """One mirror of a bridge.
+
+    Attributes:
+        name: Its name; may be empty.
+        bridge: Its bridge.
+        outputs: Interfaces that the copies go to; empty where they go to a VLAN.
+        output_vlan: VLAN that the copies go to.
+        sources: Interfaces whose packets are copied; None for all of the bridge.
+        copies: Copies that it sent meanwhile, as far as that is known.
+    """
+
+    name: str
+    bridge: str
+    outputs: tuple[str, ...]
+    output_vlan: int | None
+    sources: frozenset[str] | None
+    copies: int | None
+
+
+class Switch:
+    """Joins over the tables Bridge, Port, Interface and those of monitoring; each computed on first use."""
+
+    def __init__(self, tables: Tables) -> None:
+        """Keep the tables; nothing is joined yet."""
+        self.tables = tables
+
+    @cached_property
+    def version(self) -> tuple[int, ...] | None:
+        """Numbers of the version of a running Open vSwitch; None where none runs or that is not known.
+
+        The database's own word comes first: the tool may be of another version than the daemon.
+        """
+        rows = self.tables.once("ovs-open-vswitch") or ()
+        text = next((row["ovs_version"] for row in rows if isinstance(row.get("ovs_version"), str)), None)
+        if text is None and self.interfaces:
+            text = self.tables.once("ovs-version")
+        numbers = tuple(int(part) for part in _NUMBERS.findall(text or "")[:3])
+        return numbers or None
+
+    @cached_property
+    def interfaces(self) -> dict[str, dict[str, Any]]:
+        """Rows of the table Interface by name, of the last snapshot that has each."""
+        found: dict[str, dict[str, Any]] = {}
+        for n in self.tables.snapshots:
+            found |= {str(row.get("name")): row for row in self.tables.get("ovs-interface", n) or ()}
+        return found
+
+    @cached_property
+    def _ports(self) -> dict[str, dict[str, Any]]:
+        """Rows of the table Port by interface name."""
+        names = {str(row.get("_uuid")): name for name, row in self.interfaces.items()}
+        return {
+            names[uuid]: port
+            for port in self.tables.once("ovs-port") or ()
+            for uuid in several(port.get("interfaces"))
+            if uuid in names
+        }
+
+    @cached_property
+    def _bridges(self) -> dict[str, dict[str, Any]]:
+        """Rows of the table Bridge by the UUID of each of their ports."""
+        return {
+            uuid: bridge
+            for bridge in self.tables.once("ovs-bridge") or ()
+            for uuid in several(bridge.get("ports"))
+        }
+
+    def port(self, interface: str) -> dict[str, Any] | None:
+        """Return the row of the table Port that the interface belongs to."""
+        return self._ports.get(interface)
+
+    def bridge(self, interface: str) -> dict[str, Any] | None:
+        """Return the row of the table Bridge that the interface belongs to."""
+        port = self.port(interface)
+        return self._bridges.get(str(port.get("_uuid"))) if port is not None else None
+
+    @cached_property
+    def bridge_of(self) -> dict[str, str]:
+        """The bridge of every interface, by name."""
+        found = {name: self.bridge(name) for name in self.interfaces}
+        return {name: str(row.get("name")) for name, row in found.items() if row is not None}
+
+    def members(self, bridge: str) -> tuple[str, ...]:
+        """Return the interfaces of a bridge, in name order."""
+        return tuple(sorted(name for name, of in self.bridge_of.items() if of == bridge))
+
+    def datapath_type(self, interface: str) -> str | None:
+        """Return ``system`` (the kernel's) or ``netdev`` (in userspace); None for no port of a bridge."""
+        bridge = self.bridge(interface)
+        return (str(bridge.get("datapath_type") or "") or KERNEL) if bridge is not None else None
+
+    @cached_property
+    def mirrors(self) -> tuple[Mirror, ...]:
+        """Every mirror of every bridge."""
+        rows: dict[str, dict[str, Any]] = {}
+        values: dict[str, list[int | None]] = {}
+        for n in self.tables.snapshots:
+            for row in self.tables.get("ovs-mirror", n) or ():
+                uuid = str(row.get("_uuid"))
+                rows[uuid] = row
+                counted = row.get("statistics")
+                sent = counted.get("tx_packets") if isinstance(counted, dict) else None
+                values.setdefault(uuid, []).append(sent if isinstance(sent, int) else None)
+        return tuple(
+            self._mirror(rows[uuid], str(bridge.get("name")), values[uuid])
+            for bridge in self.tables.once("ovs-bridge") or ()
+            for uuid in several(bridge.get("mirrors"))
+            if uuid in rows
+        )
+
+    def _mirror(self, row: dict[str, Any], bridge: str, values: list[int | None]) -> Mirror:
+        chosen = {*several(row.get("select_src_port")), *several(row.get("select_dst_port"))}
+        vlans = several(row.get("output_vlan"))
+        everything = row.get("select_all") is True or not chosen
+        moved = difference(values[0], values[-1], same_device=None, u32=False) if len(values) > 1 else None
+        return Mirror(
+            str(row.get("name") or ""),
+            bridge,
+            self._interfaces_of(several(row.get("output_port"))),
+            int(vlans[0]) if vlans and vlans[0].isdigit() else None,
+            None if everything else frozenset(self._interfaces_of(chosen)),
+            moved,
+        )
+
+    def _interfaces_of(self, ports: Any) -> tuple[str, ...]:  # noqa: ANN401 - any iterable of UUIDs
+        return tuple(sorted(n for n, row in self._ports.items() if str(row.get("_uuid")) in set(ports)))
+
+    def sampled(self, interface: str, column: str) -> dict[str, Any] | None:
+        """Return the row of sFlow, NetFlow or IPFIX that watches the interface's bridge.
+
+        Args:
+            interface: Name of the interface.
+            column: ``sflow``, ``netflow`` or ``ipfix``, as the table Bridge names it.
+        """
+        bridge = self.bridge(interface)
+        wanted = several(bridge.get(column)) if bridge is not None else []
+        rows = self.tables.once(f"ovs-{column}") or ()
+        return next((row for row in rows if str(row.get("_uuid")) in wanted), None)
+
+    def sent_by_flows(self, interface: str) -> int | None:
+        """Return how many packets the datapaths' flows sent to the interface between the snapshots.
+
+        Of a flow that is new its whole count; those that went meanwhile are missed, so it is a lower bound.
+        None where the flows were not taken.
+        """
+        return self._moved_by_flows(lambda actions: interface in _BETWEEN.split(actions))
+
+    def dropped_by_flows(self) -> int | None:
+        """Return how many packets went to flows of the datapaths whose action is ``drop``, as above."""
+        return self._moved_by_flows(lambda actions: actions == "drop")
+
+    def _moved_by_flows(self, wanted: Any) -> int | None:  # noqa: ANN401 - a test of a text
+        snapshots = [
+            {(row.datapath, row.match): row for row in rows}
+            for n in self.tables.snapshots
+            if (rows := self.tables.get("ovs-datapath-flows", n)) is not None
+        ]
+        if len(snapshots) < 2:  # noqa: PLR2004
+            return None
+        first, last = snapshots[0], snapshots[-1]
+        moved = 0
+        for key, row in last.items():
+            if wanted(row.actions):
+                before = first[key].packets if key in first else 0
+                moved += row.packets - before if row.packets >= before else row.packets
+        return moved
+
+    @cached_property
+    def over_mtu(self) -> tuple[tuple[float | None, str], ...]:
+        """What the kernel said of packets over a port's MTU: seconds after boot, and the line.
+
+        net/openvswitch/vport.c ovs_vport_send, rate limited.
+        """
+        lines = self.tables.once("kernel-log") or ()
+        return tuple((line.seconds, line.text) for line in lines if ": dropped over-mtu packet:" in line.text)
+
+    def datapath_port(self, interface: str, n: int) -> Any:  # noqa: ANN401 - as the parser types it
+        """Return the port of a datapath that ``dpctl/show -s`` of snapshot ``n`` shows for the interface."""
+        for datapath in self.tables.get("ovs-datapath", n) or ():
+            for port in datapath.ports:
+                if port.name == interface:
+                    return port
+        return None
+
+    def openflow_port(self, interface: str, n: int) -> Any:  # noqa: ANN401 - as the parser types it
+        """Return the port that ``ovs-ofctl dump-ports`` of snapshot ``n`` shows for the interface."""
+        row, bridge = self.interfaces.get(interface), self.bridge_of.get(interface)
+        number = row.get("ofport") if row is not None else None
+        wanted = {"LOCAL" if number == LOCAL else str(number), interface}
+        for port in self.tables.get("ovs-dump-ports", n) or ():
+            if port.bridge == bridge and port.port in wanted:
+                return port
+        return None
+
+
+LOCAL = 65534  # OFPP_LOCAL, the bridge's own port
+
+
+def several(value: object) -> list[str]:
+    """Members of an OVSDB set, which stands for a single member without its set."""
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

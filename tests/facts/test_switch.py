@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Open vSwitch, its rules and connection tracking lose, and how other tools' numbers are read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simulated import START, Device, Host, status
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import Diagnosis, Finding, diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+
+
+def table(*rows: Mapping[str, Any]) -> str:
+    """Text of ``ovs-vsctl --format=json list``: lists are sets, dicts maps, ``#x`` a UUID."""
+    headings = sorted({key for row in rows for key in row})
+
+    def value(one: Any) -> Any:  # noqa: ANN401 - any value of OVSDB
+        if isinstance(one, str) and one.startswith("#"):
+            return ["uuid", one]
+        if isinstance(one, (list, tuple)):
+            return ["set", [value(item) for item in one]]
+        if isinstance(one, dict):
+            return ["map", [[key, value(item)] for key, item in one.items()]]
+        return one
+
+    data = [[value(row.get(name, [])) for name in headings] for row in rows]
+    return json.dumps({"headings": headings, "data": data})
+
+
+def interface(name: str, number: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
+    return {"_uuid": f"#i{name}", "name": name, "type": "", "ofport": number, **more}
+
+
+def switch(
+    interfaces: list[list[dict[str, Any]]],
+    *,
+    version: str = "3.1.0",
+    kind: str = "",
+    mirrors: list[list[dict[str, Any]]] | None = None,
+    **ports: Any,  # noqa: ANN401 - any value of OVSDB
+) -> dict[str, str]:
+    """Captures of a switch with one bridge br0; of interfaces and mirrors one list a snapshot."""
+    names = [row["name"] for row in interfaces[0]]
+    found = {f"host/{n}/ovs-interface": table(*rows) for n, rows in enumerate(interfaces)}
+    found |= {f"host/{n}/ovs-mirror": table(*rows) for n, rows in enumerate(mirrors or [[], []])}
+    found["host/0/ovs-version"] = f"ovs-vsctl (Open vSwitch) {version}\n"
+    found["host/0/ovs-open-vswitch"] = table({"_uuid": "#o", "ovs_version": version})
+    found["host/0/ovs-port"] = table(
+        *(
+            {"_uuid": f"#p{name}", "name": name, "interfaces": f"#i{name}", **ports.get(name, {})}
+            for name in names
+        )
+    )
+    found["host/0/ovs-bridge"] = table(
+        {
+            "_uuid": "#b",
+            "name": "br0",
+            "datapath_type": kind,
+            "ports": [f"#p{name}" for name in names],
+            "mirrors": [row["_uuid"] for row in (mirrors or [[]])[0]],
+        }
+    )
+    return found
+
+
+def judge(host: Host, folder: Path, **options: Any) -> Diagnosis:  # noqa: ANN401 - as diagnose takes them
+    kb = load_kb()
+    return diagnose(build(read_bundle(host.write(folder)), kb), kb, **options)
+
+
+def cause(finding: Finding) -> str | None:
+    return finding.cause.id if finding.cause else None
+
+
+def statistics(**values: int) -> dict[str, Any]:
+    return {"statistics": values}
+
+
+VNET3 = Device("vnet3", (0, 20), (10, 900), tx_queue_len=(0, 0), more={"mtu": (1500, 1500)})
+
+
+@pytest.mark.parametrize(("version", "times"), [("2.13.8", 2), ("2.14.0", 1), ("2.5.12", 2)])
+def test_old_versions_show_twice_the_drops_and_the_report_says_so(
+    version: str, times: int, tmp_path: Path
+) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops * times))] for drops in (0, 20)]
+    shown = judge(Host([VNET3], captures=switch(rows, version=version)), tmp_path)
+
+    (finding,) = shown.findings
+    (witness,) = [one for one in finding.witnesses if one.name.startswith("ovs-vsctl")]
+    assert (witness.value, witness.agrees) == (20 * times, True)
+    assert ("shows twice" in witness.name) is (times == 2)
+    corrections = [notice for notice in shown.notices if notice.rule == "ovs-counters-doubled"]
+    assert [(one.subject, one.level) for one in corrections] == ([("vnet3", "warning")] if times == 2 else [])
+    assert (finding.symptom.delta, finding.symptom.total) == (20, 20)
+
+
+def test_without_the_doubling_twice_the_number_is_a_disagreement(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops))] for drops in (0, 40_000)]
+    (finding,) = judge(Host([VNET3], captures=switch(rows)), tmp_path).findings
+
+    assert [one.agrees for one in finding.witnesses] == [False]
+
+
+def test_a_tap_of_the_userspace_datapath_is_shown_the_other_way_round(tmp_path: Path) -> None:
+    rows = [[interface("t0", 1, type="tap", **statistics(tx_dropped=9, rx_dropped=n))] for n in (0, 20)]
+    tap = Device("t0", (0, 20), (10, 900), tx_queue_len=(0, 0))
+    (finding,) = judge(Host([tap], captures=switch(rows, kind="netdev")), tmp_path).findings
+
+    assert [(one.name, one.value, one.agrees) for one in finding.witnesses] == [
+        ("ovs-vsctl statistics:rx_dropped", 20, True)
+    ]
+
+
+def mirror(sent: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
+    return {"_uuid": "#m", "name": "watch", "select_all": True, "statistics": {"tx_packets": sent}, **more}
+
+
+def test_what_a_mirrors_output_port_drops_are_copies(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1), interface("vnet4", 2)]] * 2
+    captures = switch(rows, mirrors=[[mirror(n, output_port="#pvnet3")] for n in (5, 25)])
+    shown = judge(Host([VNET3], captures=captures), tmp_path)
+
+    (finding,) = shown.findings
+    assert finding.harm == "harmless"
+    assert "copies" in finding.harm_reason
+    (notice,) = [one for one in shown.notices if one.rule == "ovs-mirror-port-unread"]
+    assert (notice.subject, notice.level) == ("vnet3", "warning")
+    assert "copies sent meanwhile: 20 packets" in notice.text
+
+
+def test_a_mirror_to_a_vlan_brings_copies_to_the_ports_that_carry_it(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1)]] * 2
+    for tag, said in ((7, True), (8, False), ([], True)):
+        captures = switch(rows, mirrors=[[mirror(5, output_vlan=7)]] * 2, vnet3={"tag": tag})
+        shown = judge(Host([VNET3], captures=captures), tmp_path)
+        assert bool([one for one in shown.notices if one.rule == "ovs-mirror-vlan-overload"]) is said
+        assert shown.findings[0].harm == "harmful"
+
+
+LOG = "[ {at:.6f}] openvswitch: vnet3: dropped over-mtu packet: 1600 > 1500\n"
+QUIET = Device("vnet3", (0, 0), (10, 900), more={"mtu": (1500, 1500), "statistics/tx_errors": (0, 0)})
+
+
+def test_over_mtu_that_only_the_log_tells_is_a_silent_loss(tmp_path: Path) -> None:
+    log = "".join(LOG.format(at=START + at) for at in (-500, 1, 2, 3))
+    captures = switch([[interface("vnet3", 1)]] * 2) | {"host/0/kernel-log": log}
+    (finding,) = judge(Host([QUIET], release="5.10.0-28-amd64", captures=captures), tmp_path).findings
+
+    assert (finding.symptom.counter, finding.symptom.state, finding.symptom.delta) == (None, "silent", 3)
+    assert finding.symptom.between == ("OVS datapath", "tap")
+    assert (cause(finding), finding.verdict) == ("ovs-over-mtu", "likely")
+
+
+def test_over_mtu_that_a_counter_shows_is_told_once(tmp_path: Path) -> None:
+    tap = Device("vnet3", (0, 0), (10, 900), more={"mtu": (1500, 1500), "statistics/tx_errors": (0, 5)})
+    captures = switch([[interface("vnet3", 1)]] * 2) | {"host/0/kernel-log": LOG.format(at=START + 1)}
+    (finding,) = judge(Host([tap], captures=captures), tmp_path).findings
+
+    assert (finding.symptom.counter, finding.symptom.delta) == ("tap.tx_errors", 5)
+    assert cause(finding) == "ovs-over-mtu"
+
+
+def test_lines_from_before_the_snapshots_are_no_loss_of_now(tmp_path: Path) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2) | {"host/0/kernel-log": LOG.format(at=5)}
+
+    assert judge(Host([QUIET], captures=captures), tmp_path).findings == ()
+
+
+FLOW = "ufid:{id},in_port(eth0),eth_type(0x0800), packets:{n}, bytes:{n}, used:0.1s, dp:ovs, actions:{to}\n"
+
+
+def flows(*rows: tuple[int, int, str]) -> str:
+    text = "".join(FLOW.format(id=number, n=packets, to=to) for number, packets, to in rows)
+    return f"@ system@ovs-system\n{text}"
+
+
+@pytest.mark.parametrize("carrier", ["0", "1"])
+def test_flows_that_send_to_a_port_without_carrier(carrier: str, tmp_path: Path) -> None:
+    tap = Device("vnet3", (0, 0), (10, 10), carrier=(carrier, carrier))
+    captures = switch([[interface("vnet3", 1)]] * 2) | {
+        "host/0/ovs-datapath-flows": flows((1, 100, "eth1,vnet3"), (2, 50, "vnet33")),
+        "host/1/ovs-datapath-flows": flows((1, 130, "eth1,vnet3"), (2, 90, "vnet33"), (3, 4, "vnet3")),
+    }
+    found = judge(Host([tap], captures=captures), tmp_path).findings
+
+    assert [(cause(one), one.symptom.delta, one.symptom.state) for one in found] == (
+        [("ovs-port-down", 34, "silent")] if carrier == "0" else []
+    )
+
+
+RULE = " cookie=0x0, duration=9.5s, table=0, n_packets={n}, n_bytes=9, priority=100,{match} actions={what}\n"
+
+
+def test_rules_that_drop_are_told_with_the_rule(tmp_path: Path) -> None:
+    captures = {
+        f"host/{n}/ovs-dump-flows": "@ br0\nNXST_FLOW reply (xid=0x4):\n"
+        + RULE.format(n=7 + 30 * n, match="arp", what="NORMAL")
+        + RULE.format(n=3 + 20 * n, match="dl_type=0x88b5", what="drop")
+        for n in (0, 1)
+    }
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.subject.kind, finding.subject.name) == ("ovs_bridge", "br0")
+    assert (cause(finding), finding.verdict, finding.symptom.delta) == ("ovs-flow-drop", "confirmed", 20)
+    assert finding.harm == "unknown"
+    assert "table=0 priority=100,dl_type=0x88b5" in finding.remedies[0].text
+
+
+def test_a_switch_whose_rules_drop_nothing_now_is_healthy(tmp_path: Path) -> None:
+    rule = "@ br0\n" + RULE.format(n=30, match="arp", what="drop")
+    captures = {f"host/{n}/ovs-dump-flows": rule for n in (0, 1)}
+
+    assert judge(Host([], captures=captures), tmp_path).findings == ()
+
+
+METER = """@ br0
+meter:1 flow_count:1 packet_in_count:{n} byte_in_count:9 duration:6.6s bands:
+0: packet_count:{over} byte_count:1
+"""
+
+
+def test_packets_over_a_meters_band(tmp_path: Path) -> None:
+    captures = {f"host/{n}/ovs-meter-stats": METER.format(n=100 * n, over=50 * n + 2) for n in (0, 1)}
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.symptom.counter, finding.symptom.delta) == ("ovs_vswitchd.meter_band_packets", 50)
+    assert (cause(finding), finding.verdict) == ("ovs-meter", "likely")
+
+
+DATAPATH = "system@ovs-system:\n  lookups: hit:{hit} missed:{missed} lost:{lost}\n  flows: 5\n"
+NETLINK = "sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode\n0 16 4711 0 0 0 0 2 {drops} 9\n"
+
+
+@pytest.mark.parametrize(
+    ("drops", "state", "expected"),
+    [
+        (0, "S (sleeping)", "ovs-upcall-lost"),
+        (40, "S (sleeping)", "ovs-upcall-socket-full"),
+        (40, "T (stopped)", "ovs-upcall-vswitchd-stopped"),
+    ],
+)
+def test_upcalls_that_were_lost(drops: int, state: str, expected: str, tmp_path: Path) -> None:
+    captures: dict[str, str] = {}
+    for n in (0, 1):
+        captures[f"host/{n}/ovs-datapath"] = DATAPATH.format(hit=900 * n, missed=60 * n, lost=40 * n)
+        captures[f"host/{n}/proc-net-netlink"] = NETLINK.format(drops=drops * n)
+        captures[f"host/{n}/proc-status"] = status(800, 800, "ovs-vswitchd", state)
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.subject.name, finding.symptom.counter) == ("system@ovs-system", "ovs_datapath.lost")
+    assert cause(finding) == expected
+    assert finding.verdict == ("confirmed" if expected == "ovs-upcall-lost" else "likely")
+
+
+def test_misses_alone_are_no_loss(tmp_path: Path) -> None:
+    captures = {
+        f"host/{n}/ovs-datapath": DATAPATH.format(hit=900 * n, missed=600 * n, lost=0) for n in (0, 1)
+    }
+    assert judge(Host([], captures=captures), tmp_path).findings == ()
+
+
+COVERAGE = "Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash=1:\n"
+HIT = "{name}   0.2/sec     0.017/sec        0.0003/sec   total: {n}\n"
+
+
+def test_what_the_daemon_dropped_for_a_fault_is_told_by_name(tmp_path: Path) -> None:
+    captures = {
+        f"host/{n}/ovs-coverage": COVERAGE
+        + HIT.format(name="drop_action_of_pipeline", n=90 * n)
+        + HIT.format(name="datapath_drop_meter", n=90 * n)
+        + HIT.format(name="drop_action_too_many_resubmit", n=7 * n)
+        + "100 events never hit\n"
+        for n in (0, 1)
+    }
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.symptom.counter, finding.symptom.delta) == ("ovs_vswitchd.drop_action", 7)
+    assert cause(finding) == "ovs-action-error"
+    (candidate,) = finding.candidates
+    assert "drop_action_too_many_resubmit" in candidate.evidence[0].text
+
+
+def test_connections_that_could_not_be_tracked(tmp_path: Path) -> None:
+    captures = {
+        f"host/{n}/conntrack-stat": f"entries  drop\n00010000 {5 * n:08x}\n00010000 00000002\n"
+        for n in (0, 1)
+    }
+    captures["host/0/sysctl-net"] = "net/netfilter/nf_conntrack_max:65536\n"
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.symptom.delta, cause(finding), finding.verdict) == (5, "conntrack-full", "likely")
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"), [("0x1003", "ovs-internal-unhandled"), ("0x1002", "ovs-internal-down")]
+)
+def test_the_hosts_own_port(flags: str, expected: str, tmp_path: Path) -> None:
+    port = Device(
+        "br0",
+        flags=(flags, flags),
+        tun_flags=None,
+        more={"statistics/rx_dropped": (0, 5), "statistics/rx_packets": (0, 50)},
+    )
+    links = json.dumps(
+        [{"ifindex": 5, "ifname": "br0", "flags": [], "linkinfo": {"info_kind": "openvswitch"}}]
+    )
+    captures = {f"host/{n}/ip-link": links for n in (0, 1)}
+    captures |= switch([[interface("br0", 65534, type="internal")]] * 2)
+    shown = judge(Host([port], captures=captures), tmp_path)
+
+    (finding,) = shown.findings
+    assert (finding.symptom.counter, cause(finding)) == ("ovs_internal.rx_dropped", expected)
+    assert [one.subject for one in shown.notices if one.rule == "ovs-internal-direction"] == ["br0"]
