@@ -75,6 +75,8 @@ class Host:
     wait_for_drop: Mapping[str, Any] | None = None
     samples_before: int = 0
     """How many samples lie before the first snapshot."""
+    boot_id: str = "00000000-0000-4000-8000-000000000000"
+    start: str = "2026-11-22T13:45:00Z"
     file_name: str | None = None
     """What stands for the host in the file's name, where its own name can be in none."""
 
@@ -117,10 +119,10 @@ class Host:
             "collector": {"name": "vnetkb-collect", "version": "0.1.0", "sha256": "0" * 64},
             "host": {"name": self.name},
             "kernel": {"release": self.release, "version": "#1 SMP", "machine": "x86_64"},
-            "boot_id": "00000000-0000-4000-8000-000000000000",
+            "boot_id": self.boot_id,
             "root": self.root,
             "masked": False,
-            "start": {"wall": "2026-11-22T13:45:00Z", "monotonic_s": START - 1},
+            "start": {"wall": self.start, "monotonic_s": START - 1},
             "end": {"wall": "2026-11-22T13:45:20Z", "monotonic_s": START + 20},
             "options": {
                 "interval_s": self.interval_s,

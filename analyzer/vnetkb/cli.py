@@ -70,6 +70,13 @@ class FailOn(StrEnum):
     ANY = "any"
 
 
+class PlainFormat(StrEnum):
+    """How a comparison is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Table(StrEnum):
     """How tables are written."""
 
@@ -241,6 +248,53 @@ def _status(diagnosis: "Diagnosis", fail_on: FailOn) -> int:
     }[fail_on]
     found = any(finding.harm in failing for finding in diagnosis.findings if finding.symptom.state != "past")
     return EXIT_FINDINGS if found else EXIT_DONE
+
+
+@app.command(short_help="Hold two bundles of a host against each other: did it help?")
+def compare(
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", show_default=False, help="The earlier bundle.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", show_default=False, help="The later bundle.")],
+    report_format: Annotated[
+        PlainFormat, typer.Option("--format", help="text to read, json for programs.")
+    ] = PlainFormat.TEXT,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Write it there instead."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show counters too that moved about as before.")
+    ] = False,
+    kb: OverlayOption = None,
+    fail_on: Annotated[
+        FailOn, typer.Option("--fail-on", help="Exit with 1 if a finding of AFTER is at least this bad.")
+    ] = FailOn.HARMFUL,
+    lang: LanguageOption = Language.ENGLISH,
+) -> None:
+    """Say which counters stopped or started moving between two bundles, and whether a remedy helped.
+
+    Both are of one host. Each has movement of its own, between its snapshots: rates and shares are compared.
+
+    \b
+    Example:
+        vnetkb compare before.tar.gz after.tar.gz
+    """
+    from vnetkb.diagnosis import diagnose
+    from vnetkb.diagnosis.compare import compare as held_against
+    from vnetkb.facts import build
+    from vnetkb.report import comparison
+
+    with speaking(lang, kb or ()):
+        knowledge = _knowledge(kb, lang)
+        observed = [build(_read(bundle), knowledge) for bundle in (before, after)]
+        first, second = ((one, diagnose(one, knowledge)) for one in observed)
+        found = held_against(first, second, knowledge)
+        report = (
+            printable_json(comparison.render_json(found))
+            if report_format is PlainFormat.JSON
+            else printable(comparison.render_text(found, every=everything))
+        )
+    _write(report, output)
+    raise typer.Exit(_status(second[1], fail_on))
 
 
 @app.command(short_help="Check that a bundle is whole, and what is missing.")

@@ -19,7 +19,7 @@ from vnetkb.facts import (
 )
 from vnetkb.facts.behaviours import resolve
 from vnetkb.facts.device import DeviceFacts
-from vnetkb.facts.model import HostSummary, Notice, Observations
+from vnetkb.facts.model import HostSummary, Notice, Observations, Taken
 from vnetkb.facts.quotes import Quotes
 from vnetkb.facts.symptom import disagreements, observe
 from vnetkb.facts.tables import NOTHING_THERE, Tables
@@ -96,6 +96,15 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         behaviours=behaviours,
         notices=tuple(notices),
         missing_captures=_missing(bundle, kb),
+        taken=Taken(
+            bundle.name,
+            bundle.sha256,
+            manifest.host,
+            manifest.kernel_release,
+            manifest.boot_id,
+            manifest.start.wall,
+            _span(bundle),
+        ),
     )
 
 

@@ -154,12 +154,36 @@ class HostSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """When and where a bundle was taken.
+
+    Attributes:
+        bundle_name: Name of its file.
+        bundle_sha256: Sum of its file.
+        host: Name of the host.
+        kernel: Its kernel's release.
+        boot_id: Changes at every boot.
+        start: UTC time as ISO 8601 text.
+        interval_s: Seconds between the first and the last snapshot; None with one.
+    """
+
+    bundle_name: str
+    bundle_sha256: str
+    host: str
+    kernel: str
+    boot_id: str
+    start: str
+    interval_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Observations:
     """All that the facts room found in one bundle.
 
     Attributes:
         subjects: One fact source for every subject of the host, loss or not, by (kind, name).
         behaviours: For each behaviour id of the KB: present, absent or (None) not known.
+        taken: When and where the bundle was taken.
     """
 
     bundle_name: str
@@ -174,3 +198,4 @@ class Observations:
     behaviours: Mapping[str, bool | None]
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]
+    taken: Taken

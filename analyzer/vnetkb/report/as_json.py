@@ -21,7 +21,11 @@ def render_json(diagnosis: Diagnosis) -> str:
 
     Bytes of the bundle that were not UTF-8 are written as text, ``\xff``: a lone surrogate is no valid JSON.
     """
-    text = json.dumps(document(diagnosis), ensure_ascii=False)
+    return valid_utf8(json.dumps(document(diagnosis), ensure_ascii=False))
+
+
+def valid_utf8(text: str) -> str:
+    r"""Return JSON in which bytes that were not UTF-8 stand as ``\xff``, with a final newline."""
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace_bytes")
     return f"{valid}\n"
 
@@ -141,16 +145,17 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
 def _evidence(evidence: Evidence) -> dict[str, Any]:
     return {
         "fact": evidence.fact,
-        "value": _value(evidence.value),
+        "value": value_of(evidence.value),
         "effect": evidence.effect,
         "text": evidence.text,
         "captures": list(evidence.captures),
     }
 
 
-def _value(value: object) -> object:
+def value_of(value: object) -> object:
+    """Return a fact's value as JSON has it."""
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, tuple):
-        return [_value(part) for part in value]
+        return [value_of(part) for part in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -35,7 +35,7 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         if finding.id in same_as and not every:
             lines.extend(_head(finding))
             lines.append(
-                _wrapped(
+                wrapped(
                     tr("why"),
                     tr("{cause}: as of {name} above", cause=_why(finding), name=same_as[finding.id]),
                 )
@@ -43,11 +43,11 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         else:
             lines.extend(_finding(finding, every=every))
         lines.append("")
-    lines.extend(_wrapped(tr("together"), words.group(group, names)) for group in diagnosis.groups)
+    lines.extend(wrapped(tr("together"), words.group(group, names)) for group in diagnosis.groups)
     lines.append(words.summary(diagnosis))
     lines.extend(_notices(diagnosis, every=every))
     lines.extend(
-        _wrapped(tr("next"), f"{step.command}    ({words.next_step(step, names)})")
+        wrapped(tr("next"), f"{step.command}    ({words.next_step(step, names)})")
         for step in diagnosis.next_steps
     )
     return "\n".join(lines) + "\n"
@@ -56,26 +56,26 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
 def _head(finding: Finding) -> Iterator[str]:
     yield words.one_line(f"{words.severity_word(finding):8}  {words.whom(finding)}")
     read_in = f"   [{words.members(finding.symptom.captures)}]" if finding.symptom.captures else ""
-    yield _wrapped("", f"{words.symptom(finding)}{read_in}")
+    yield wrapped("", f"{words.symptom(finding)}{read_in}")
 
 
 def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield from _head(finding)
-    yield _wrapped(tr("why"), _why(finding))
+    yield wrapped(tr("why"), _why(finding))
     if finding.cause:
         for site in finding.sites:
-            yield _wrapped(tr("where"), words.where(site))
-    yield _wrapped(tr("harm"), words.harm(finding))
+            yield wrapped(tr("where"), words.where(site))
+    yield wrapped(tr("harm"), words.harm(finding))
     if finding.contributors:
-        yield _wrapped(tr("also"), words.contributors(finding))
+        yield wrapped(tr("also"), words.contributors(finding))
     yield from _reasons(finding, every=every)
     for seen in finding.witnesses:
         if seen.agrees is False:
             said = tr("{tool} says {value}", tool=seen.name, value=seen.value)
-            yield _wrapped(tr("disagrees"), f"{said}   [{words.members(seen.captures)}]")
+            yield wrapped(tr("disagrees"), f"{said}   [{words.members(seen.captures)}]")
     for applied in finding.remedies:
         command = f"    {applied.command}" if applied.command else ""
-        yield _wrapped(tr("do"), f"{applied.text}{command}")
+        yield wrapped(tr("do"), f"{applied.text}{command}")
         if every:
             terms = tr(
                 "costs: {costs} helps: {helps} undo: {undo}",
@@ -83,7 +83,7 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
                 helps=applied.remedy.helps,
                 undo=applied.undo,
             )
-            yield _wrapped("", terms)
+            yield wrapped("", terms)
 
 
 def _why(finding: Finding) -> str:
@@ -104,7 +104,7 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
         none = tr(
             "none of its own: it is what is left of the usual causes; {count} are open", count=len(still)
         )
-        yield _wrapped(tr("evidence"), none)
+        yield wrapped(tr("evidence"), none)
     out = [c for c in finding.candidates if c.status is Status.RULED_OUT]
     above_cause = {
         c.rule.refines for c in finding.candidates if c.status in {Status.LIKELY, Status.CONFIRMED}
@@ -117,11 +117,11 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
     if finding.verdict == "confirmed":
         still = []
     if likely:
-        yield _wrapped(tr("likely too") if cause else tr("likely"), " · ".join(c.rule.id for c in likely))
+        yield wrapped(tr("likely too") if cause else tr("likely"), " · ".join(c.rule.id for c in likely))
     if still:
-        yield _wrapped(tr("open"), _open(still, every=every or finding.cause is None))
+        yield wrapped(tr("open"), _open(still, every=every or finding.cause is None))
     if out:
-        yield _wrapped(tr("ruled out"), _ruled_out(out, every=every))
+        yield wrapped(tr("ruled out"), _ruled_out(out, every=every))
 
 
 def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[str]:
@@ -132,7 +132,7 @@ def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[
         against = evidence.effect in {"weakens", "rules-out"}
         said = tr("{text} (against it)", text=evidence.text) if against else evidence.text
         prefix = f"{candidate.rule.id}: " if name else ""
-        yield _wrapped(tr("evidence"), f"{prefix}{said}   [{words.members(evidence.captures)}]")
+        yield wrapped(tr("evidence"), f"{prefix}{said}   [{words.members(evidence.captures)}]")
 
 
 def _open(still: Sequence[Candidate], *, every: bool) -> str:
@@ -173,7 +173,7 @@ def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
 def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
     for notice in diagnosis.notices:
         if every or notice.level == "warning":
-            yield _wrapped(tr("notice"), f"{notice.subject}: {notice.text}")
+            yield wrapped(tr("notice"), f"{notice.subject}: {notice.text}")
     if diagnosis.missing_captures:
         count = len(diagnosis.missing_captures)
         names = (
@@ -181,10 +181,11 @@ def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
             if every or count <= FEW
             else tr("{count} captures (--all names them)", count=count)
         )
-        yield _wrapped(tr("missing"), tr("{names}: what they would show is unknown, not fine", names=names))
+        yield wrapped(tr("missing"), tr("{names}: what they would show is unknown, not fine", names=names))
 
 
-def _wrapped(label: str, text: str) -> str:
+def wrapped(label: str, text: str) -> str:
+    """Return a labelled text that goes on under itself."""
     filled = textwrap.fill(
         words.one_line(text),
         WIDTH,

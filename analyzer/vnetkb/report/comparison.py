@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two bundles held against each other, as text and as the JSON that schemas/comparison.schema.json fixes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from vnetkb import __version__
+from vnetkb.language import mark, tr
+from vnetkb.report import words
+from vnetkb.report.as_json import valid_utf8, value_of
+from vnetkb.report.as_text import wrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vnetkb.diagnosis.compare import Comparison, CounterChange, Moved, RemedyOutcome
+    from vnetkb.facts.model import Symptom, Taken
+
+SCHEMA_VERSION = "1"
+OUTCOMES = {
+    "helped": mark("HELPED"),
+    "partly": mark("PARTLY"),
+    "no-change": mark("SAME"),
+    "worse": mark("WORSE"),
+    "unknown": mark("UNKNOWN"),
+}
+CHANGES = {
+    "stopped": mark("stopped"),
+    "started": mark("started"),
+    "less": mark("less"),
+    "same": mark("about the same"),
+    "more": mark("more"),
+    "unknown": mark("not known"),
+}
+SHOWN = ("stopped", "started", "less", "more", "unknown")
+
+
+def render_text(comparison: Comparison, *, every: bool = False) -> str:
+    """Return the comparison as plain text.
+
+    Args:
+        comparison: What to report.
+        every: Show counters too whose rate is about the same.
+    """
+    lines = [
+        *(_taken(label, taken) for label, taken in _both(comparison)),
+        "",
+    ]
+    lines += (wrapped(tr("notice"), f"{notice.subject}: {notice.text}") for notice in comparison.notices)
+    for outcome in comparison.outcomes:
+        lines.extend(_outcome(outcome))
+    for finding in comparison.new:
+        lines.append(words.one_line(f"{tr('NEW'):8}  {words.whom(finding)}"))
+        lines.append(wrapped("", f"{words.symptom(finding)}   [{words.members(finding.symptom.captures)}]"))
+    for setting in comparison.settings:
+        said = tr(
+            "{subject}: {fact} was {before}, is {after}",
+            subject=setting.subject,
+            fact=setting.fact,
+            before=value_of(setting.before),
+            after=value_of(setting.after),
+        )
+        lines.append(wrapped(tr("set"), f"{said}   [{words.members(setting.captures)}]"))
+    shown = [c for c in comparison.counters if every or c.change in SHOWN]
+    shown.sort(
+        key=lambda c: (SHOWN.index(c.change) if c.change in SHOWN else len(SHOWN), c.subject, c.counter)
+    )
+    lines += (_counter(change) for change in shown)
+    rest = len(comparison.counters) - len(shown)
+    if rest:
+        lines.append(wrapped("", tr("{count} counters moved about as before (--all)", count=rest)))
+    return "\n".join([*lines, "", _summary(comparison)]) + "\n"
+
+
+def _both(comparison: Comparison) -> tuple[tuple[str, Taken], ...]:
+    return (tr("before"), comparison.before), (tr("after"), comparison.after)
+
+
+def _taken(label: str, taken: Taken) -> str:
+    parts = (taken.bundle_name, taken.host, f"Linux {taken.kernel}", taken.start)
+    span = (
+        tr("1 snapshot")
+        if taken.interval_s is None
+        else tr("snapshots {seconds} s apart", seconds=taken.interval_s)
+    )
+    return words.one_line(f"{label:8}  {'   '.join((*parts, span))}")
+
+
+def _outcome(outcome: RemedyOutcome) -> Iterator[str]:
+    subject = outcome.subject
+    name = f"{subject.name} → {subject.vm}" if subject.vm else subject.name
+    yield words.one_line(f"{tr(OUTCOMES[outcome.outcome]):8}  {name}   {outcome.before.called}")
+    captures = outcome.after.captures if outcome.after else outcome.before.captures
+    yield wrapped("", f"{outcome.text}   [{words.members(captures)}]")
+    if outcome.cause:
+        yield wrapped(tr("cause"), outcome.cause)
+    if outcome.remedies:
+        yield wrapped(tr("advised"), ", ".join(outcome.remedies))
+
+
+def _counter(change: CounterChange) -> str:
+    said = tr(
+        "{subject} {counter}: {before}, then {after}",
+        subject=change.subject,
+        counter=change.counter,
+        before=_moved(change.before),
+        after=_moved(change.after),
+    )
+    because = f" ({change.reason})" if change.reason else ""
+    places = words.members(tuple(dict.fromkeys((*change.before.captures, *change.after.captures))))
+    return wrapped(tr(CHANGES[change.change]), f"{said}{because}   [{places}]")
+
+
+def _moved(moved: Moved) -> str:
+    if moved.delta is None:
+        return tr("not known")
+    return tr("+{delta} in {seconds} s", delta=moved.delta, seconds=moved.seconds)
+
+
+def _summary(comparison: Comparison) -> str:
+    outcomes = [outcome.outcome for outcome in comparison.outcomes]
+    if not outcomes and not comparison.new:
+        return tr("Neither bundle shows a loss that went on.")
+    return tr(
+        "{helped} helped, {partly} partly, {same} as before, {worse} worse, {unknown} not known, {new} new.",
+        helped=outcomes.count("helped"),
+        partly=outcomes.count("partly"),
+        same=outcomes.count("no-change"),
+        worse=outcomes.count("worse"),
+        unknown=outcomes.count("unknown"),
+        new=len(comparison.new),
+    )
+
+
+def render_json(comparison: Comparison) -> str:
+    """Return the comparison as one JSON document with a final newline."""
+    return valid_utf8(json.dumps(document(comparison), ensure_ascii=False))
+
+
+def document(comparison: Comparison) -> dict[str, Any]:
+    """Return the comparison as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "vnetkb", "version": __version__},
+        "before": _taken_data(comparison.before),
+        "after": _taken_data(comparison.after),
+        "notices": [
+            {"level": notice.level, "subject": notice.subject, "text": notice.text}
+            for notice in comparison.notices
+        ],
+        "outcomes": [
+            {
+                "subject": {"kind": o.subject.kind, "name": o.subject.name, "vm": o.subject.vm},
+                "counter": o.counter,
+                "cause": o.cause,
+                "remedies": list(o.remedies),
+                "outcome": o.outcome,
+                "text": o.text,
+                "before": _symptom(o.before),
+                "after": _symptom(o.after) if o.after else None,
+            }
+            for o in comparison.outcomes
+        ],
+        "new": [
+            {
+                "subject": {"kind": f.subject.kind, "name": f.subject.name, "vm": f.subject.vm},
+                "counter": f.symptom.counter,
+                "cause": f.cause.id if f.cause else None,
+                "harm": str(f.harm),
+                "after": _symptom(f.symptom),
+            }
+            for f in comparison.new
+        ],
+        "settings": [
+            {
+                "kind": s.kind,
+                "subject": s.subject,
+                "fact": s.fact,
+                "before": value_of(s.before),
+                "after": value_of(s.after),
+                "captures": list(s.captures),
+            }
+            for s in comparison.settings
+        ],
+        "counters": [
+            {
+                "kind": c.kind,
+                "subject": c.subject,
+                "vm": c.vm,
+                "counter": c.counter,
+                "change": c.change,
+                "reason": c.reason or None,
+                "before": _moved_data(c.before),
+                "after": _moved_data(c.after),
+            }
+            for c in comparison.counters
+        ],
+    }
+
+
+def _taken_data(taken: Taken) -> dict[str, Any]:
+    return {
+        "name": taken.bundle_name,
+        "sha256": taken.bundle_sha256,
+        "host": taken.host,
+        "kernel": taken.kernel,
+        "boot_id": taken.boot_id,
+        "start": taken.start,
+        "interval_s": taken.interval_s,
+    }
+
+
+def _symptom(symptom: Symptom) -> dict[str, Any]:
+    return {
+        "state": symptom.state,
+        "delta": symptom.delta,
+        "total": symptom.total,
+        "ratio": symptom.ratio,
+        "seconds": symptom.seconds,
+        "captures": list(symptom.captures),
+    }
+
+
+def _moved_data(moved: Moved) -> dict[str, Any]:
+    return {
+        "delta": moved.delta,
+        "seconds": moved.seconds,
+        "per_second": moved.per_second,
+        "captures": list(moved.captures),
+    }

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two bundles of a host: what stopped, what started, whether a remedy helped; when that cannot be said."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from simulated import Device, Host
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
+from vnetkb.diagnosis.compare import Comparison, compare
+from vnetkb.errors import UnusableInput, UsageProblem
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+from vnetkb.paths import schemas_dir
+from vnetkb.printable import printable
+from vnetkb.report.comparison import render_json, render_text
+
+KB = load_kb()
+SCHEMA = json.loads((schemas_dir() / "comparison.schema.json").read_text(encoding="utf-8"))
+BROKEN = Device("vnet3", (100, 268), (900, 900), tx_queue_len=(0, 0))
+MENDED = Device("vnet3", (400, 400), (2000, 2900), tx_queue_len=(1000, 1000))
+
+
+def compared(folder: Path, before: Host, after: Host) -> Comparison:
+    observed = []
+    for name, host in (("before", before), ("after", after)):
+        (folder / name).mkdir()
+        observed.append(build(read_bundle(host.write(folder / name)), KB))
+    first, second = ((one, diagnose(one, KB)) for one in observed)
+    comparison = compare(first, second, KB)
+    document: dict[str, Any] = json.loads(render_json(comparison))
+    jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+    assert render_text(comparison, every=True)
+    return comparison
+
+
+def of(device: Device, **more: Any) -> Host:  # noqa: ANN401 - fields of Host
+    return Host([device], **more)
+
+
+def test_a_counter_that_stands_still_while_packets_come_means_it_helped(tmp_path: Path) -> None:
+    comparison = compared(tmp_path, of(BROKEN), of(MENDED))
+    (outcome,) = comparison.outcomes
+    assert (outcome.outcome, outcome.cause) == ("helped", "tap-ring-size-zero")
+    assert outcome.remedies == ("restore-txqueuelen",)
+    assert "900 packets came" in outcome.text
+    changes = {(c.subject, c.counter): c.change for c in comparison.counters}
+    assert changes["vnet3", "tap.tx_dropped"] == "stopped"
+    assert changes["vnet3", "tap.tx_packets"] == "started"
+    (setting,) = [s for s in comparison.settings if s.fact == "tap.tx_queue_len"]
+    assert (setting.before, setting.after) == (0, 1000)
+    assert comparison.new == ()
+    text = render_text(comparison)
+    assert "HELPED" in text
+    assert text.endswith("1 helped, 0 partly, 0 as before, 0 worse, 0 not known, 0 new.\n")
+
+
+@pytest.mark.parametrize(
+    ("dropped", "passed", "outcome"),
+    [
+        ((400, 410), (2000, 2900), "partly"),
+        ((400, 1300), (2000, 2900), "partly"),
+        ((400, 800), (2000, 2000), "no-change"),
+        ((400, 400), (2000, 2001), "unknown"),
+        ((400, 400), (2000, 2000), "unknown"),
+    ],
+)
+def test_the_share_that_is_lost_decides(
+    tmp_path: Path, dropped: tuple[int, int], passed: tuple[int, int], outcome: str
+) -> None:
+    after = replace(MENDED, tx_dropped=dropped, tx_packets=passed)
+    before = replace(BROKEN, tx_packets=(900, 900))
+    if outcome == "partly" and dropped[1] == 1300:
+        after = replace(after, tx_packets=(2000, 4000))
+    (found,) = compared(tmp_path, of(before), of(after)).outcomes
+    assert found.outcome == outcome
+    assert found.text
+
+
+def test_more_loss_is_worse_and_loss_elsewhere_is_new(tmp_path: Path) -> None:
+    mild = replace(BROKEN, tx_packets=(0, 100_000), tx_queue_len=(1000, 1000))
+    other = Device("vnet4", (0, 50), (0, 100), ifindex=(9, 9))
+    still = Device("vnet4", (0, 0), (0, 100), ifindex=(9, 9))
+    comparison = compared(
+        tmp_path,
+        Host([mild, still]),
+        Host([replace(mild, tx_dropped=(300, 50_300)), other]),
+    )
+    assert [outcome.outcome for outcome in comparison.outcomes] == ["worse"]
+    assert [finding.subject.name for finding in comparison.new] == ["vnet4"]
+    assert "NEW" in render_text(comparison)
+
+
+def test_one_snapshot_shows_no_movement_and_that_is_said(tmp_path: Path) -> None:
+    comparison = compared(tmp_path, of(BROKEN), of(MENDED, snapshots=1))
+    assert [outcome.outcome for outcome in comparison.outcomes] == ["unknown"]
+    assert any("one snapshot" in notice.text for notice in comparison.notices)
+    assert {c.change for c in comparison.counters} == {"unknown"}
+
+
+def test_another_host_is_not_comparable(tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match="a bundle of node8, expected one of node7"):
+        compared(tmp_path, of(BROKEN), of(MENDED, name="node8"))
+
+
+def test_the_same_bundle_twice_is_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageProblem, match="same bundle"):
+        compared(tmp_path, of(BROKEN), of(BROKEN))
+
+
+def test_another_boot_kernel_and_order_are_told(tmp_path: Path) -> None:
+    after = of(
+        MENDED, boot_id="00000000-0000-4000-8000-000000000001", release="6.12.1", start="2026-11-21T00:00:00Z"
+    )
+    texts = " ".join(notice.text for notice in compared(tmp_path, of(BROKEN), after).notices)
+    for words in ("started anew", "6.12.1", "swapped"):
+        assert words in texts
+
+
+def test_a_port_with_another_name_is_found_by_the_guests_nic(tmp_path: Path) -> None:
+    def host(device: Device, mac: str) -> Host:
+        line = "4711\tqemu-system-x86_64\n4711\t-name guest=web01\n"
+        line += f"4711\t-netdev tap,id=n0,ifname={device.name}\n"
+        line += f"4711\t-device virtio-net-pci,netdev=n0,mac={mac}\n"
+        owner = f"/proc/4711/fdinfo/25:iff:\t{device.name}\n"
+        return Host([device], captures={"host/0/proc-cmdline": line, "host/0/tun-fdinfo": owner})
+
+    moved = replace(MENDED, name="vnet9")
+    comparison = compared(tmp_path, host(BROKEN, "52:54:00:00:00:01"), host(moved, "52:54:00:00:00:01"))
+    assert [outcome.outcome for outcome in comparison.outcomes] == ["helped"]
+    (tmp_path / "other").mkdir()
+    other = compared(tmp_path / "other", host(BROKEN, "52:54:00:00:00:01"), host(MENDED, "52:54:00:00:00:02"))
+    assert [outcome.outcome for outcome in other.outcomes] == ["unknown"]
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    name = "v\x1b[2J\u202e\nHELPED"
+    text = printable(
+        render_text(compared(tmp_path, of(replace(BROKEN, name=name)), of(replace(MENDED, name=name))))
+    )
+    assert not any(line.startswith("HELPED\\") for line in text.splitlines())
+    assert "\x1b" not in text
+
+
+def test_the_command(tmp_path: Path) -> None:
+    files = []
+    for name, host in (("before", of(BROKEN)), ("after", of(MENDED)), ("other", of(MENDED, name="node8"))):
+        (tmp_path / name).mkdir()
+        files.append(str(host.write(tmp_path / name)))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "vnetkb", "compare", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    helped = run(files[0], files[1])
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert "HELPED" in helped.stdout
+    broken = run(files[1], files[0], "--format", "json")
+    assert broken.returncode == 1
+    assert json.loads(broken.stdout)["new"][0]["counter"] == "tap.tx_dropped"
+    other = run(files[0], files[2])
+    assert (other.returncode, other.stdout) == (3, "")
+    assert "node8" in other.stderr
