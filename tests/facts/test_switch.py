@@ -13,6 +13,7 @@ from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, Finding, diagnose
 from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
+from vnetkb.report import words
 
 
 def table(*rows: Mapping[str, Any]) -> str:
@@ -317,3 +318,57 @@ def test_the_hosts_own_port(flags: str, expected: str, tmp_path: Path) -> None:
     (finding,) = shown.findings
     assert (finding.symptom.counter, cause(finding)) == ("ovs_internal.rx_dropped", expected)
     assert [one.subject for one in shown.notices if one.rule == "ovs-internal-direction"] == ["br0"]
+
+
+def watched(tmp_path: Path, device: Device, mirrors: list[dict[str, Any]], **bridge: str) -> Finding:
+    captures = switch([[interface("vnet3", 1), interface("vnet4", 2)]] * 2, mirrors=[mirrors] * 2)
+    rows = json.loads(captures["host/0/ovs-bridge"])
+    rows["headings"] += list(bridge)
+    rows["data"][0] += [["uuid", value] for value in bridge.values()]
+    captures["host/0/ovs-bridge"] = json.dumps(rows)
+    captures["host/0/ovs-sflow"] = table(
+        {"_uuid": "#s", "targets": "192.0.2.9:6343", "sampling": 64, "polling": 20}
+    )
+    captures["host/0/ovs-ipfix"] = table({"_uuid": "#x", "targets": ["192.0.2.8:4739"], "sampling": []})
+    captures["host/0/ovs-netflow"] = table()
+    (finding,) = judge(Host([device], captures=captures), tmp_path).findings
+    return finding
+
+
+def test_an_alarm_that_means_loss_names_the_monitoring_that_counts_it(tmp_path: Path) -> None:
+    finding = watched(tmp_path, VNET3, [mirror(5, output_port="#pvnet4")], sflow="#s", ipfix="#x")
+
+    assert finding.alarm is not None
+    assert (finding.alarm.means, finding.alarm.counted_as) == ("loss", "ifOutDiscards")
+    assert [(one.kind, one.role, one.targets, one.every_s) for one in finding.alarm.watches] == [
+        ("mirror", "source", ("vnet4",), None),
+        ("sFlow", "source", ("192.0.2.9:6343",), 20.0),
+        ("IPFIX", "source", ("192.0.2.8:4739",), None),
+    ]
+    said = words.alarm(finding, finding.alarm)
+    assert "sFlow of br0 sends this number as ifOutDiscards to 192.0.2.9:6343 every 20 s." in said
+    assert (
+        "IPFIX of br0 sends flows to 192.0.2.8:4739; it counts packets that the switch took, not drops."
+        in said
+    )
+
+
+def test_an_alarm_on_a_mirrors_output_port_means_copies(tmp_path: Path) -> None:
+    finding = watched(tmp_path, VNET3, [mirror(5, output_port="#pvnet3")])
+
+    assert finding.alarm is not None
+    assert finding.alarm.means == "copy"
+    assert "It is the output port of mirror watch of br0." in words.alarm(finding, finding.alarm)
+
+
+def test_an_alarm_on_very_few_drops_is_noise(tmp_path: Path) -> None:
+    finding = watched(tmp_path, Device("vnet3", (0, 1), (0, 900_000)), [])
+
+    assert finding.alarm is not None
+    assert finding.alarm.means == "noise"
+    assert "No mirror, sFlow, NetFlow or IPFIX" in words.alarm(finding, finding.alarm)
+
+
+def test_a_port_of_no_switch_has_no_such_line(tmp_path: Path) -> None:
+    (finding,) = judge(Host([VNET3]), tmp_path).findings
+    assert finding.alarm is None

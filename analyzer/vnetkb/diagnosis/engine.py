@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vnetkb.diagnosis.conditions import Situation, evaluate
-from vnetkb.diagnosis.model import AppliedRemedy, Diagnosis, Finding, Group, NextStep
+from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
 from vnetkb.diagnosis.wording import Speaker, shell_word
 from vnetkb.facts.model import Notice
@@ -26,6 +26,7 @@ SHARED = {
     "host": "all on the host {name}",
     "device": "all on {name}",
 }
+SAMPLER = "sFlow"
 HARM_ORDER = (Harm.HARMFUL, Harm.WATCH, Harm.UNKNOWN, Harm.HARMLESS)
 
 
@@ -122,7 +123,24 @@ def _finding(
         _remedies(observation, observations, kb, judged, cause),
         _scope(observation, kb, cause),
         observation.picture,
+        _alarm(observation, kb, harm),
     )
+
+
+def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | None:
+    """What an alarm on the number means, for a port whose monitoring is known."""
+    if observation.watches is None:
+        return None
+    field = (observation.symptom.counter or "").partition(".")[2]
+    counter = kb.counters.get(f"ovs_port.{field}")
+    names = [each.name for each in counter.names if each.tool == SAMPLER] if counter is not None else []
+    if any(watch.role == "output" for watch in observation.watches):
+        means = "copy"
+    elif harm is Harm.HARMLESS or observation.symptom.state == "past":
+        means = "noise"
+    else:
+        means = "unknown" if harm is Harm.UNKNOWN else "loss"
+    return Alarm(means, observation.watches, names[0] if names else None)
 
 
 def _scope(observation: Observation, kb: KnowledgeBase, cause: Rule | None) -> tuple[str, str] | None:

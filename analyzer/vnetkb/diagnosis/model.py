@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Witness
+    from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Watch, Witness
     from vnetkb.facts.picture import Picture
     from vnetkb.kb.model import Harm, Remedy, Rule, Status
     from vnetkb.kb.reference import Site
@@ -57,11 +57,27 @@ class AppliedRemedy:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """What an alarm on the number of a port of Open vSwitch means.
+
+    Attributes:
+        means: ``loss`` of packets that somebody wants, ``copy`` (only a mirror's copies are lost), ``noise``
+            (nobody is harmed) or ``unknown``.
+        watches: Which monitoring of Open vSwitch watches the port.
+        counted_as: Name that sFlow's counter samples give the number; None where they do not hold it.
+    """
+
+    means: str
+    watches: tuple[Watch, ...]
+    counted_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined.
 
     ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
-    ``picture`` gives what can be drawn and quoted of it.
+    ``picture`` gives what can be drawn and quoted of it. ``alarm`` is there for ports of Open vSwitch.
     """
 
     id: str
@@ -79,6 +95,7 @@ class Finding:
     remedies: tuple[AppliedRemedy, ...]
     scope: tuple[str, str] | None = None
     picture: Picture | None = None
+    alarm: Alarm | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts import (
     conntrack,
     device_settings,
+    monitoring,
     ovs_bridge,
     ovs_datapath,
     ovs_port,
@@ -71,6 +72,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
+    observations = tuple(monitoring.with_watches(one, topology) for one in observations)
     manifest = bundle.manifest
     notices = [
         Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text)

@@ -119,6 +119,33 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """One monitoring of Open vSwitch that has to do with a port.
+
+    Attributes:
+        kind: ``mirror``, ``sFlow``, ``NetFlow`` or ``IPFIX``.
+        name: Name of a mirror; empty for the others.
+        bridge: The bridge that it is set on.
+        role: ``output`` for the port that gets a mirror's copies, ``source`` for a port that is watched.
+        captures: Members that tell of it.
+        targets: Ports or collectors that get what it sees.
+        one_in: It samples one packet in so many; None where it samples none or all.
+        every_s: It sends the port's counters every so many seconds; None where it sends none.
+        packets: Copies that a mirror sent between the snapshots; None when not known.
+    """
+
+    kind: str
+    name: str
+    bridge: str
+    role: Literal["output", "source"]
+    captures: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    one_in: int | None = None
+    every_s: float | None = None
+    packets: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """One symptom on one subject, with the facts that can explain it.
 
@@ -130,6 +157,7 @@ class Observation:
         witnesses: Other tools' views of the same number.
         words: Names that the knowledge base's texts may use.
         scopes: What the subject shares with others, by kind: vm, cpus, bridge, host.
+        watches: Monitoring of Open vSwitch that watches it; None for what is no port of a bridge of it.
     """
 
     subject: Subject
@@ -140,6 +168,7 @@ class Observation:
     words: Mapping[str, str] = field(default_factory=dict)
     scopes: Mapping[str, str] = field(default_factory=dict)
     picture: Picture | None = None
+    watches: tuple[Watch, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

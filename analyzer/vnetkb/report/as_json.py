@@ -8,10 +8,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from vnetkb import __version__
+from vnetkb.report import words
 
 if TYPE_CHECKING:
     from vnetkb.diagnosis import Diagnosis, Finding
-    from vnetkb.diagnosis.model import Candidate, Evidence
+    from vnetkb.diagnosis.model import Alarm, Candidate, Evidence
 
 SCHEMA_VERSION = "1"
 
@@ -81,6 +82,28 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
+def _alarm(finding: Finding, alarm: Alarm) -> dict[str, Any]:
+    return {
+        "means": alarm.means,
+        "text": words.alarm(finding, alarm),
+        "counted_as": alarm.counted_as,
+        "watched_by": [
+            {
+                "kind": watch.kind,
+                "name": watch.name,
+                "bridge": watch.bridge,
+                "role": watch.role,
+                "targets": list(watch.targets),
+                "one_in": watch.one_in,
+                "every_s": watch.every_s,
+                "packets": watch.packets,
+                "captures": list(watch.captures),
+            }
+            for watch in alarm.watches
+        ],
+    }
+
+
 def _finding(finding: Finding) -> dict[str, Any]:
     symptom = finding.symptom
     return {
@@ -109,6 +132,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "contributors": list(finding.contributors),
         "harm": str(finding.harm),
         "harm_reason": finding.harm_reason,
+        "alarm": _alarm(finding, finding.alarm) if finding.alarm else None,
         "candidates": [_candidate(candidate) for candidate in finding.candidates],
         "witnesses": [
             {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)}

@@ -107,6 +107,8 @@ def _answer(finding: view.FindingView, label: Labels) -> Iterator[str]:
     for place in finding.places:
         yield f"- **{label['where']}** {code(place)}"
     yield f"- **{label['harm']}** {text(finding.harm)}"
+    if finding.alarm:
+        yield f"- **{label['alarm']}** {text(finding.alarm)}"
     if finding.also:
         yield f"- **{label['also']}** {text(finding.also)}"
 

@@ -66,6 +66,8 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
         for site in finding.sites:
             yield wrapped(tr("where"), words.where(site))
     yield wrapped(tr("harm"), words.harm(finding))
+    if finding.alarm:
+        yield wrapped(tr("alarm"), words.alarm(finding, finding.alarm))
     if finding.contributors:
         yield wrapped(tr("also"), words.contributors(finding))
     yield from _reasons(finding, every=every)

@@ -74,6 +74,7 @@ class FindingView:
     cause: str | None
     places: tuple[str, ...]
     harm: str
+    alarm: str | None
     also: str | None
     witnesses: tuple[tuple[str, str, str], ...]
     own: tuple[CandidateView, ...]
@@ -143,6 +144,7 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         finding.cause.id if finding.cause else None,
         tuple(words.where(site) for site in finding.sites),
         words.harm(finding),
+        words.alarm(finding, finding.alarm) if finding.alarm else None,
         words.contributors(finding) if finding.contributors else None,
         tuple((w.name, words.witness(w), words.members(w.captures)) for w in finding.witnesses),
         tuple(candidate for candidate in shown if candidate.rule in own_ids),

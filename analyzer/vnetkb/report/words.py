@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
-    from vnetkb.diagnosis.model import Group, NextStep
-    from vnetkb.facts.model import HostSummary, Witness
+    from vnetkb.diagnosis.model import Alarm, Group, NextStep
+    from vnetkb.facts.model import HostSummary, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
     from vnetkb.facts.plots import Plot
     from vnetkb.kb.reference import Site
@@ -266,6 +266,57 @@ def harm(finding: Finding) -> str:
     return tr("{harm}: {reason}", harm=tr_name(str(finding.harm), "harm"), reason=finding.harm_reason)
 
 
+ALARMS = {
+    "loss": mark("An alarm on it means loss."),
+    "copy": mark("An alarm on it means that a mirror's copies are lost, not the packets themselves."),
+    "noise": mark("An alarm on it is noise: nobody misses these packets."),
+    "unknown": mark("Whether an alarm on it means harm is not known."),
+}
+
+
+def alarm(finding: Finding, told: Alarm) -> str:
+    """Return which monitoring of Open vSwitch watches the port, what it counts, and what an alarm means."""
+    parts = [tr(ALARMS[told.means])]
+    if told.means == "loss" and finding.subject.vm and (finding.symptom.counter or "").endswith("tx_dropped"):
+        parts = [tr("An alarm on it means loss to the VM {vm}.", vm=finding.subject.vm)]
+    parts += [_watch(watch, told.counted_as) for watch in told.watches]
+    if not told.watches:
+        parts.append(
+            tr(
+                "No mirror, sFlow, NetFlow or IPFIX of Open vSwitch watches this port, so the alarm comes "
+                "from a reader of the device's own counters."
+            )
+        )
+    return " ".join(parts)
+
+
+def _watch(watch: Watch, counted_as: str | None) -> str:
+    targets = ", ".join(watch.targets) or tr("nobody")
+    if watch.kind == "mirror" and watch.role == "output":
+        return tr("It is the output port of mirror {name} of {bridge}.", name=watch.name, bridge=watch.bridge)
+    if watch.kind == "mirror":
+        return tr(
+            "Mirror {name} of {bridge} copies its packets to {targets}; it counts copies, not drops.",
+            name=watch.name,
+            bridge=watch.bridge,
+            targets=targets,
+        )
+    if watch.kind == "sFlow" and counted_as is not None:
+        return tr(
+            "sFlow of {bridge} sends this number as {name} to {targets} every {seconds} s.",
+            bridge=watch.bridge,
+            name=counted_as,
+            targets=targets,
+            seconds=f"{watch.every_s or 0:g}",
+        )
+    return tr(
+        "{kind} of {bridge} sends flows to {targets}; it counts packets that the switch took, not drops.",
+        kind=watch.kind,
+        bridge=watch.bridge,
+        targets=targets,
+    )
+
+
 def witness(seen: Witness) -> str:
     """Return what another tool says of the same number."""
     value = tr("not known") if seen.value is None else seen.value
@@ -326,6 +377,7 @@ def labels(version: str) -> dict[str, str]:
         "why": tr("why"),
         "where": tr("where"),
         "harm": tr("harm"),
+        "alarm": tr("alarm"),
         "also": tr("also"),
         "do": tr("Do"),
         "persistent": tr("keep it"),
