@@ -24,7 +24,7 @@ import polib
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "analyzer"))
 
-from vnetkb.kb import load, model, prose  # noqa: E402 - the tree's own package, only now on the path
+from vnetkb.kb import explain, load, model, prose  # noqa: E402 - the tree's own package, only now on the path
 from vnetkb.language import PROGRAM, normal  # noqa: E402
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ ENUMERATIONS = {
     "rule kind": model.RuleKind,
     "type": model.FactType,
     "extent": model.Extent,
+    "kind": explain.KINDS,
 }
 """Values of enumerations that are shown to people, by the context that `tr_name` gives them."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vnetkb.errors import UsageProblem
 from vnetkb.kb import load
 from vnetkb.kb.explain import Explainer, Explanation, explain, near_to_text, to_text
 from vnetkb.kb.model import KnowledgeBase
@@ -121,7 +122,8 @@ def test_a_kernel_that_was_not_read_is_told_by_its_neighbours(small: KnowledgeBa
 
 def test_a_vendors_kernel_is_told_with_caution(small: KnowledgeBase) -> None:
     assert "may have backports" in one(small, "tap.tx_dropped", "5.10.0-60.18.0.50.oe2203.x86_64").kernel
-    assert "no kernel release" in one(small, "tap.tx_dropped", "newest").kernel
+    with pytest.raises(UsageProblem, match="no kernel release"):
+        one(small, "tap.tx_dropped", "newest")
 
 
 def test_a_site_says_where_it_is_in_each_version(small: KnowledgeBase) -> None:
@@ -242,3 +244,38 @@ def test_everything_that_we_know_can_be_explained_and_printed(ours: KnowledgeBas
 def test_the_text_is_no_wider_than_asked_for(small: KnowledgeBase) -> None:
     text = to_text(one(small, "box-full"), width=60)
     assert max(len(line) for line in text.splitlines()) <= 60
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vnet 丢包", "tap.tx_dropped"),
+        ("vnet TX 丢包", "tap.tx_dropped"),
+        ("丢弃的接收数据包", "windows_ip.received_packets_discarded"),
+        ("未知协议", "windows_adapter.received_unknown_protocols"),
+        ("rx_nohandler", "netdev.rx_nohandler"),
+    ],
+)
+def test_names_in_chinese_are_names_and_a_general_one_is_of_any_device(
+    ours: KnowledgeBase, name: str, expected: str
+) -> None:
+    assert one(ours, name).id == expected
+
+
+@pytest.mark.parametrize("name", ["", "???", "，。", "_"])
+def test_what_has_no_word_is_nobodys_name(ours: KnowledgeBase, name: str) -> None:
+    assert explain(ours, name, lines={}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("环形队列 已满", "tap-ring-full"),
+        ("ring is full", "tap-ring-full"),
+        ("软中断 配额", "softnet.time_squeeze"),
+    ],
+)
+def test_words_of_a_title_lead_near(ours: KnowledgeBase, name: str, expected: str) -> None:
+    found = explain(ours, name, lines={})
+    assert isinstance(found, list)
+    assert expected in [each.id for each in found]

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import difflib
 import re
-import textwrap
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from vnetkb import paths
+from vnetkb import paths, wide
+from vnetkb.errors import UsageProblem
 from vnetkb.kb import kernels, model
 from vnetkb.kb.verified import load_lines
+from vnetkb.language import Catalogue, Language, catalogue, mark, tr, tr_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +28,8 @@ _LABEL = 12
 _NEAR = 8
 _CUTOFF = 0.6
 _REASON = re.compile(r"\b((?:SKB|OVS|QDISC)_DROP_(?:REASON_)?[A-Z0-9_]+)\b")
-_WORDS = re.compile(r"[a-z0-9]+")
+# A word, or one Chinese character: Chinese has no blanks between words.
+_WORDS = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 KINDS = ("counter", "drop reason", "rule", "site", "fact", "behaviour", "remedy", "capture")
 """What can be explained; of several things of one name the first kind comes first."""
 
@@ -106,6 +108,9 @@ def explain(
         name: An id, a drop reason, or what a tool calls a number: `ip -s link TX dropped`.
         kernel: A release such as `4.19.90`; only what holds for it is told.
         lines: For each kernel version the lines of the sites; without it, those that were kept.
+
+    Raises:
+        UsageProblem: `kernel` is no release.
     """
     return Explainer(kb, lines).explain(name, kernel)
 
@@ -143,25 +148,34 @@ class Explainer:
 
 def to_text(explanation: Explanation, width: int = WIDTH) -> str:
     """Return an explanation as text for a terminal."""
-    lines = [f"{explanation.id}   ({explanation.kind})", *textwrap.wrap(explanation.title, width)]
+    kind = tr_name(explanation.kind, "kind")
+    lines = [f"{explanation.id}   ({kind})", *wide.wrap(explanation.title, width)]
     if explanation.matched:
-        lines += textwrap.wrap(f"This is what {explanation.matched} shows.", width)
+        lines += wide.wrap(tr("This is what {name} shows.", name=explanation.matched), width)
     if explanation.kernel:
-        lines += textwrap.wrap(explanation.kernel, width)
+        lines += wide.wrap(explanation.kernel, width)
     for section in explanation.sections:
         lines += ["", *_section_lines(section, width)]
     if explanation.also:
-        rows = tuple(Row(each.id, f"{each.kind}: {each.title}") for each in explanation.also)
-        lines += ["", *_section_lines(Section("see also", rows), width)]
+        rows = tuple(Row(each.id, _of_kind(each.kind, each.title)) for each in explanation.also)
+        lines += ["", *_section_lines(Section(tr("see also"), rows), width)]
     return "\n".join(lines) + "\n"
 
 
 def near_to_text(name: str, near: Sequence[NearMatch], width: int = WIDTH) -> str:
     """Return the answer for a name that no one thing has."""
     if not near:
-        return f"Nothing is known by the name {name!r}.\n"
-    rows = tuple(Row(each.id, f"{each.kind}: {each.title} ({each.name})") for each in near)
-    return "\n".join([f"No one thing is named {name!r}. Near it:", *_rows_lines(rows, 2, width)]) + "\n"
+        return tr("Nothing is known by the name {name}.", name=repr(name)) + "\n"
+    rows = tuple(
+        Row(each.id, tr("{what} ({name})", what=_of_kind(each.kind, each.title), name=each.name))
+        for each in near
+    )
+    heading = tr("No one thing is named {name}. Near it:", name=repr(name))
+    return "\n".join([heading, *_rows_lines(rows, 2, width)]) + "\n"
+
+
+def _of_kind(kind: str, title: str) -> str:
+    return tr("{kind}: {title}", kind=tr_name(kind, "kind"), title=title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +200,8 @@ class _Index:
     def find(self, name: str) -> list[_Entry]:
         """Return what has the name, the best first; score 0 is an exact name."""
         exact = _plain(name)
+        if not exact:
+            return []
         asked = frozenset(exact.split())
         hits = [each for each in self._entries if each.exact == exact]
         if hits:
@@ -212,17 +228,47 @@ class _Index:
         found = [entry for each in alike for entry in by_name[each]]
         sharing = sorted(self._entries, key=lambda each: -len(each.words & asked))
         found += [each for each in sharing[: 4 * _NEAR] if len(each.words & asked) > len(asked) // 2]
-        return _unique(found)[:_NEAR]
+        titled = self._titled(name)
+        return _unique([*titled[: _NEAR // 2], *found, *titled])[:_NEAR]
+
+    def _titled(self, name: str) -> list[_Entry]:
+        """Return what has these words in its title; a Chinese question is held against the Chinese titles."""
+        asked = [plain for part in name.split() if (plain := _plain(part))]
+        words = None if name.isascii() else catalogue(Language.CHINESE)
+        own = [each for each in self._entries if each.name == each.id]
+        titles = [f" {_plain(_title_in(each, words))} " for each in own]
+        found = [
+            each
+            for each, title in zip(own, titles, strict=True)
+            if asked and all(f" {part} " in title for part in asked)
+        ]
+        return sorted(found, key=_order)
 
 
-def _order(entry: _Entry) -> tuple[int, bool, bool, int, str]:
-    """Sort a tap's numbers first, and of those the kernel's own direction before a tool's swapped one.
+_DOMAINS = {
+    "counter": "counters",
+    "rule": "rules",
+    "site": "sites",
+    "behaviour": "behaviours",
+    "remedy": "remedies",
+}
+
+
+def _title_in(entry: _Entry, words: Catalogue | None) -> str:
+    if words is None or entry.kind not in _DOMAINS:
+        return entry.title
+    return words.text(entry.title, _DOMAINS[entry.kind])
+
+
+def _order(entry: _Entry) -> tuple[int, bool, bool, bool, int, str]:
+    """Sort a tap's numbers first, then any device's; and the kernel's direction before a tool's swapped one.
 
     `tx drop` is said of host TX, though libvirt shows host RX by it.
     """
     return (
         entry.score,
         not entry.id.startswith("tap."),
+        not entry.id.startswith("netdev."),
         entry.swapped,
         KINDS.index(entry.kind),
         entry.id,
@@ -248,7 +294,7 @@ def _entries(kb: KnowledgeBase) -> Iterator[_Entry]:
                 literal = alias.lower()
                 yield replace(entry, exact=exact, literal=literal, words=words, swapped=name.swapped)
     for reason, sites in _reasons(kb).items():
-        title = f"Given at {', '.join(site.id for site in sites)}"
+        title = tr("Given at {sites}", sites=", ".join(site.id for site in sites))
         yield _entry("drop reason", reason, reason, title)
         yield _entry("drop reason", reason, reason, title, _short_reason(reason))
     for kind, items in (
@@ -277,7 +323,7 @@ def _plain(name: str) -> str:
 
 
 def _first_line(doc: str) -> str:
-    return doc.split(". ", maxsplit=1)[0].strip().removesuffix(".")
+    return re.split(r"\. |。", doc, maxsplit=1)[0].strip().removesuffix(".")
 
 
 def _reasons(kb: KnowledgeBase) -> dict[str, list[Site]]:
@@ -313,17 +359,20 @@ class _Kernel:
         kernel = kernels.identify(release)
         read = {series for site in kb.sites.values() for series in site.kernels}
         if kernel is None:
-            return cls(None, (), f"{release!r} is no kernel release: all kernels are shown.")
+            raise UsageProblem(f"{release!r} is no kernel release, expected one such as 4.19.90")
         own = ".".join(str(number) for number in kernel.numbers[:2])
         found = kernels.nearest(kernel.series if kernel.series in read else own, read)
         vendor = kernel.tree not in {"upstream", "debian", *read}
-        caution = f" {release} is a vendor's kernel, it may have backports." if vendor else ""
         if not found:
-            return cls(kernel, (), f"Nothing was read near {release}: all kernels are shown.{caution}")
-        if len(found) == 1 and found[0] in {own, kernel.series}:
-            return cls(kernel, found, f"For {release}, as in the source of {found[0]}.{caution}")
-        around = " and ".join(found)
-        return cls(kernel, found, f"{own} was not read; shown is what holds in {around}.{caution}")
+            note = tr("Nothing was read near {release}: all kernels are shown.", release=release)
+        elif len(found) == 1 and found[0] in {own, kernel.series}:
+            note = tr("For {release}, as in the source of {series}.", release=release, series=found[0])
+        else:
+            around = tr(" and ").join(found)
+            note = tr("{series} was not read; shown is what holds in {around}.", series=own, around=around)
+        if vendor:
+            note += " " + tr("{release} is a vendor's kernel, it may have backports.", release=release)
+        return cls(kernel, found, note)
 
     def has(self, series: Iterable[str]) -> bool:
         """Tell whether something that these series have is to be shown."""
@@ -352,27 +401,27 @@ class _Teller:
         return tell[kind]()
 
     def _counter(self, counter: Counter) -> Iterator[Section]:
-        yield _text("direction", counter.view)
-        yield _text("means", counter.doc)
-        yield Section("is not", tuple(Row("", each) for each in counter.not_meaning))
-        yield _text("counted", counter.counted_when)
-        yield _text("lost?", counter.lost)
+        yield _text(tr("direction"), counter.view)
+        yield _text(tr("means"), counter.doc)
+        yield Section(tr("is not"), tuple(Row("", each) for each in counter.not_meaning))
+        yield _text(tr("counted"), counter.counted_when)
+        yield _text(tr("lost?"), counter.lost)
         sites = {site.id: site for site in self._kb.sites.values() if self._moves(site, counter)}
         rules = [rule for rule in self._kb.rules.values() if counter.id in rule.explains]
         yield from self._causes(rule for rule in rules if not rule.sites or set(rule.sites) & set(sites))
-        yield _rules("to read it", [rule for rule in rules if rule.kind is not model.RuleKind.CAUSE])
-        yield Section("counted at" if counter.is_loss else "moved at", self._sites(sites.values()))
-        yield Section("names", tuple(Row(each.tool, _tool_name(each)) for each in counter.names))
-        yield Section("width", self._by_kernel(counter.width))
-        yield Section("sum of", self._by_kernel(counter.sum_of))
-        yield Section("beside it", tuple(Row(each, self._title(each)) for each in counter.related))
+        yield _rules(tr("to read it"), [rule for rule in rules if rule.kind is not model.RuleKind.CAUSE])
+        yield Section(tr("counted at") if counter.is_loss else tr("moved at"), self._sites(sites.values()))
+        yield Section(tr("names"), tuple(Row(each.tool, _tool_name(each)) for each in counter.names))
+        yield Section(tr("width"), self._by_kernel(counter.width))
+        yield Section(tr("sum of"), self._by_kernel(counter.sum_of))
+        yield Section(tr("beside it"), tuple(Row(each, self._title(each)) for each in counter.related))
         yield _proof(counter.proof)
 
     def _causes(self, rules: Iterable[Rule]) -> Iterator[Section]:
         """Yield the causes, the usual ones first and each after the more general one that it is a case of."""
         causes = [rule for rule in rules if rule.kind is model.RuleKind.CAUSE]
         causes.sort(key=lambda rule: (*reversed(self._kb.ancestors(rule.id)), rule.id))
-        for label, rarity in (("causes", model.Rarity.USUAL), ("unusual", model.Rarity.UNUSUAL)):
+        for label, rarity in ((tr("causes"), model.Rarity.USUAL), (tr("unusual"), model.Rarity.UNUSUAL)):
             yield _rules(label, [rule for rule in causes if rule.rarity is rarity])
 
     def _sites(self, sites: Iterable[Site]) -> tuple[Row, ...]:
@@ -395,24 +444,27 @@ class _Teller:
 
     def _site(self, site: Site) -> Iterator[Section]:
         if not self.kernel.has(site.kernels):
-            yield _text("kernels", f"Not in this kernel: it is in {', '.join(site.kernels)}.")
-        yield Section("where", tuple(self._where(site)))
+            yield _text(
+                tr("kernels"), tr("Not in this kernel: it is in {kernels}.", kernels=", ".join(site.kernels))
+            )
+        yield Section(tr("where"), tuple(self._where(site)))
         since = [
-            f"in {series} from {first} on"
+            tr("in {series} from {first} on", series=series, first=first)
             for series, first in site.since.items()
             if self.kernel.has((series,))
         ]
-        yield _text("since", ", ".join(since))
-        yield _text("when", site.condition)
-        yield Section("counts", tuple(row for move in site.moves for row in self._move(move)))
+        yield _text(tr("since"), ", ".join(since))
+        yield _text(tr("when"), site.condition)
+        yield Section(tr("counts"), tuple(row for move in site.moves for row in self._move(move)))
         silent = [series for series in site.silent_kernels if self.kernel.has((series,))]
         if silent:
-            between = f", between {site.between[0]} and {site.between[1]}" if site.between else ""
-            yield _text("silent", f"No counter moves{between}: {', '.join(silent)}.")
-        yield Section("reason", self._by_kernel(site.reasons))
-        yield Section("seen in", tuple(Row(tool, text) for tool, text in site.visibility.items()))
-        yield _text("trigger", site.trigger)
-        yield _text("more", site.doc)
+            yield _text(tr("silent"), _silence(site, ", ".join(silent)))
+        yield Section(tr("reason"), self._by_kernel(site.reasons))
+        yield Section(
+            tr("seen in"), tuple(Row(tr_name(tool, "tool"), text) for tool, text in site.visibility.items())
+        )
+        yield _text(tr("trigger"), site.trigger)
+        yield _text(tr("more"), site.doc)
         yield from self._causes(rule for rule in self._kb.rules.values() if site.id in rule.sites)
         yield _proof(site.proof)
 
@@ -420,7 +472,7 @@ class _Teller:
         for cited in self._cited(site.statement):
             yield Row("", f"{site.file} {site.function}(): {self._with_kernels(cited)}")
         places = [
-            f"{version}: line {known[site.id].line}"
+            tr("{version}: line {line}", version=version, line=known[site.id].line)
             for version, known in self._lines.items()
             if site.id in known and self.kernel.has((_series(version),))
         ]
@@ -433,9 +485,15 @@ class _Teller:
         hidden = [
             series for series in move.kernels if series not in move.shown and self.kernel.has((series,))
         ]
-        note = f"; users see nothing of it in {', '.join(hidden)}" if hidden else ""
         for cited in self._cited(move.statement):
-            yield Row(move.counter, f"{self._with_kernels(cited)}{note}")
+            text = self._with_kernels(cited)
+            if hidden:
+                text = tr(
+                    "{statement}; users see nothing of it in {kernels}",
+                    statement=text,
+                    kernels=", ".join(hidden),
+                )
+            yield Row(move.counter, text)
 
     def _with_kernels(self, cited: Cited) -> str:
         """Return a statement and, where no kernel was asked for, the series that have it so."""
@@ -447,16 +505,27 @@ class _Teller:
         sites = [site for site in everywhere if self._gives(site, reason)]
         yield _text(
             "means",
-            "The kernel freed a packet and gave this reason in the trace event skb:kfree_skb. Its number "
-            "differs between kernels, only the name means something.",
+            tr(
+                "The kernel freed a packet and gave this reason in the trace event skb:kfree_skb. Its number "
+                "differs between kernels, only the name means something."
+            ),
         )
         if not sites:
-            yield _text("kernels", "Nothing gives this reason in this kernel; below is where others give it.")
+            yield _text(
+                tr("kernels"),
+                tr("Nothing gives this reason in this kernel; below is where others give it."),
+            )
         sites = sites or everywhere
-        rows = [(f"{site.title}. {site.condition}", f"At {site.id}") for site in sites]
-        yield Section("given when", tuple(Row("", text) for pair in rows for text in pair))
+        rows = [
+            (
+                tr("{title}. {condition}", title=site.title, condition=site.condition),
+                tr("At {site}", site=site.id),
+            )
+            for site in sites
+        ]
+        yield Section(tr("given when"), tuple(Row("", text) for pair in rows for text in pair))
         moved = sorted({move.counter for site in sites for move in site.moves})
-        yield Section("counts", tuple(Row(each, self._title(each)) for each in moved))
+        yield Section(tr("counts"), tuple(Row(each, self._title(each)) for each in moved))
         identities = {site.id for site in sites}
         yield from self._causes(rule for rule in self._kb.rules.values() if identities & set(rule.sites))
 
@@ -469,38 +538,41 @@ class _Teller:
 
     def _rule(self, rule: Rule) -> Iterator[Section]:
         if rule.refines is not None:
-            yield _rules("a case of", [self._kb.rules[rule.refines]])
-        yield _text("means", rule.doc)
-        yield Section("explains", tuple(Row(each, self._title(each)) for each in rule.explains))
+            yield _rules(tr("a case of"), [self._kb.rules[rule.refines]])
+        yield _text(tr("means"), rule.doc)
+        yield Section(tr("explains"), tuple(Row(each, self._title(each)) for each in rule.explains))
         sites = [self._kb.sites[each] for each in rule.sites if each in self._kb.sites]
-        yield Section("where", self._sites(sites))
-        yield Section("evidence", tuple(row for test in rule.tests for row in _evidence(test)))
-        yield _rules("cases of it", [self._kb.rules[each] for each in self._kb.refinements(rule.id)])
+        yield Section(tr("where"), self._sites(sites))
+        yield Section(tr("evidence"), tuple(row for test in rule.tests for row in _evidence(test)))
+        yield _rules(tr("cases of it"), [self._kb.rules[each] for each in self._kb.refinements(rule.id)])
         remedies = [self._kb.remedies[each] for each in rule.remedies if each in self._kb.remedies]
-        yield Section("do", tuple(Row(each.id, each.title) for each in remedies))
-        yield _text("limits", rule.limits)
-        yield Section("references", tuple(Row("", each) for each in rule.references))
+        yield Section(tr("do"), tuple(Row(each.id, each.title) for each in remedies))
+        yield _text(tr("limits"), rule.limits)
+        yield Section(tr("references"), tuple(Row("", each) for each in rule.references))
         yield _proof(rule.proof)
 
     def _fact(self, fact: Fact) -> Iterator[Section]:
-        yield _text("means", fact.doc)
-        unit = "" if fact.unit is None else f" in {fact.unit}"
-        yield _text("value", f"{fact.type}{unit}; known {', '.join(fact.over)}")
-        yield Section("values", tuple(Row(value, doc) for value, doc in fact.values.items()))
-        yield _text("from", ", ".join(fact.captures))
+        yield _text(tr("means"), fact.doc)
+        yield _text(tr("value"), _value(fact))
+        yield Section(tr("values"), tuple(Row(value, doc) for value, doc in fact.values.items()))
+        yield _text(tr("from"), ", ".join(fact.captures))
         using = [
             rule
             for rule in self._kb.rules.values()
             if any(fact.name in model.facts_of(test.condition) for test in rule.tests)
         ]
-        yield _rules("asked by", using)
+        yield _rules(tr("asked by"), using)
 
     def _behaviour(self, behaviour: Behaviour) -> Iterator[Section]:
-        yield _text("means", behaviour.doc)
+        yield _text(tr("means"), behaviour.doc)
         if self.kernel.kernel is not None and behaviour.program == "kernel":
             known = kernels.known(behaviour, self.kernel.kernel)
-            answer = {True: "present", False: "not present", None: "not known"}[known]
-            yield _text("here", f"{answer} in {self.kernel.kernel.release}")
+            answer = {
+                True: mark("present in {release}"),
+                False: mark("not present in {release}"),
+                None: mark("not known in {release}"),
+            }[known]
+            yield _text(tr("here"), tr(answer, release=self.kernel.kernel.release))
         yield Section(
             "versions",
             tuple(
@@ -511,30 +583,31 @@ class _Teller:
         )
         if behaviour.feature is not None:
             facts = ", ".join(sorted(model.facts_of(behaviour.feature)))
-            yield _text("seen by", f"the fact {facts}, which is asked before the version")
+            yield _text(tr("seen by"), tr("the fact {facts}, which is asked before the version", facts=facts))
         yield _proof(behaviour.proof)
 
     def _remedy(self, remedy: Remedy) -> Iterator[Section]:
-        yield _text("do", remedy.text)
-        yield _text("command", remedy.command or "")
-        yield Section("to keep it", tuple(Row(tool, text) for tool, text in remedy.persistent.items()))
-        yield _text("costs", remedy.costs)
-        yield _text("helps", remedy.helps)
-        yield _text("check", remedy.check)
-        yield _text("undo", remedy.undo)
-        yield _rules("for", [rule for rule in self._kb.rules.values() if remedy.id in rule.remedies])
+        yield _text(tr("do"), remedy.text)
+        yield _text(tr("command"), remedy.command or "")
+        yield Section(tr("to keep it"), tuple(Row(tool, text) for tool, text in remedy.persistent.items()))
+        yield _text(tr("costs"), remedy.costs)
+        yield _text(tr("helps"), remedy.helps)
+        yield _text(tr("check"), remedy.check)
+        yield _text(tr("undo"), remedy.undo)
+        yield _rules(tr("for"), [rule for rule in self._kb.rules.values() if remedy.id in rule.remedies])
         yield _proof(remedy.proof)
 
     def _capture(self, capture: Capture) -> Iterator[Section]:
-        yield _text("holds", capture.doc)
-        yield _text("command", " ".join(capture.argv))
-        yield Section("reads", tuple(Row("", each) for each in capture.reads))
-        yield _text("why", capture.why)
-        yield _text("safe", capture.safe)
-        yield _text("reveals", ", ".join(capture.reveals) or "nothing about a person or a site")
-        yield _text("needs", ", ".join(capture.needs))
+        yield _text(tr("holds"), capture.doc)
+        yield _text(tr("command"), " ".join(capture.argv))
+        yield Section(tr("reads"), tuple(Row("", each) for each in capture.reads))
+        yield _text(tr("why"), capture.why)
+        yield _text(tr("safe"), capture.safe)
+        reveals = ", ".join(tr_name(each, "reveals") for each in capture.reveals)
+        yield _text(tr("reveals"), reveals or tr("nothing about a person or a site"))
+        yield _text(tr("needs"), ", ".join(capture.needs))
         facts = [fact for fact in self._kb.facts.values() if capture.id in fact.captures]
-        yield Section("facts", tuple(Row(fact.name, _first_line(fact.doc)) for fact in facts))
+        yield Section(tr("facts"), tuple(Row(fact.name, _first_line(fact.doc)) for fact in facts))
 
     def _cited(self, statements: tuple[Cited, ...]) -> list[Cited]:
         return [each for each in statements if not each.kernels or self.kernel.has(each.kernels)]
@@ -555,7 +628,7 @@ class _Teller:
 
     def _title(self, counter: str) -> str:
         if counter == "silent":
-            return "no counter moves"
+            return tr("no counter moves")
         return self._kb.counters[counter].title if counter in self._kb.counters else ""
 
 
@@ -575,29 +648,51 @@ def _rules(label: str, rules: Iterable[Rule]) -> Section:
 def _evidence(test: model.RuleTest) -> Iterator[Row]:
     for effect, says in ((test.when_true, test.says), (test.when_false, test.says_false)):
         if says is not None and effect is not model.Effect.NOTHING:
-            yield Row(str(effect), says)
+            yield Row(tr_name(effect, "effect"), says)
 
 
 def _proof(proof: model.Proof) -> Section:
     rows = [
         Row(name, ", ".join(entries))
         for name, entries in (
-            ("source read", proof.source),
-            ("public copy", proof.public),
-            ("lab", proof.lab),
-            ("field", proof.field),
+            (tr("source read"), proof.source),
+            (tr("public copy"), proof.public),
+            (tr("lab"), proof.lab),
+            (tr("field"), proof.field),
         )
         if entries
     ]
-    return Section("proof", tuple(rows))
+    return Section(tr("proof"), tuple(rows))
 
 
 def _span(span: model.VersionRange) -> str:
-    start = "" if span.start is None else f"from {_dotted(span.start)} "
-    below = "" if span.below is None else f"below {_dotted(span.below)} "
-    return f"{start}{below or ('on' if start else 'all versions')}".strip() + (
-        ": present" if span.present else ": not present"
+    start = "" if span.start is None else _dotted(span.start)
+    below = "" if span.below is None else _dotted(span.below)
+    known = {
+        (True, True): mark("from {start} below {below}"),
+        (True, False): mark("from {start} on"),
+        (False, True): mark("below {below}"),
+        (False, False): mark("all versions"),
+    }[bool(start), bool(below)]
+    present = mark("{versions}: present") if span.present else mark("{versions}: not present")
+    return tr(present, versions=tr(known, start=start, below=below))
+
+
+def _silence(site: Site, series: str) -> str:
+    if site.between is None:
+        return tr("No counter moves: {kernels}.", kernels=series)
+    above, below = (tr_name(point, "point") for point in site.between)
+    return tr(
+        "No counter moves, between {above} and {below}: {kernels}.", above=above, below=below, kernels=series
     )
+
+
+def _value(fact: Fact) -> str:
+    known = ", ".join(tr_name(each, "extent") for each in fact.over)
+    kind = tr_name(fact.type, "type")
+    if fact.unit is None:
+        return tr("{type}; known {moments}", type=kind, moments=known)
+    return tr("{type} in {unit}; known {moments}", type=kind, unit=tr_name(fact.unit, "unit"), moments=known)
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -612,26 +707,19 @@ def _series(version: str) -> str:
 def _section_lines(section: Section, width: int) -> list[str]:
     lines = _rows_lines(section.rows, _LABEL, width)
     if lines and section.label:
-        lines[0] = section.label.ljust(_LABEL) + lines[0][_LABEL:]
+        lines[0] = wide.ljust(section.label, _LABEL) + lines[0][_LABEL:]
     return lines
 
 
 def _rows_lines(rows: Sequence[Row], indent: int, width: int) -> list[str]:
     lines: list[str] = []
-    names = [len(row.name) for row in rows]
+    names = [wide.columns(row.name) for row in rows]
     column = max(names) + 2 if max(names) else 0
     for row in rows:
-        first = " " * indent + row.name.ljust(column)
+        first = " " * indent + wide.ljust(row.name, column)
         rest = " " * (indent + column)
         if indent + column > width // 2:
             lines.append(first.rstrip())
             first = rest = " " * (indent + 4)
-        lines += textwrap.wrap(
-            row.text,
-            width,
-            initial_indent=first,
-            subsequent_indent=rest,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines += wide.wrap(row.text, width, first=first, rest=rest)
     return lines
