@@ -67,8 +67,8 @@ KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind of document."""
 
 LAYOUT = f"NAME.yaml or NAME/*.yaml with a NAME of {', '.join(KINDS)}"
-BESIDE = frozenset({"locale", "verified", "walkthrough"})
-"""Folders of a knowledge base that hold something else than documents."""
+BESIDE = frozenset({"locale", "masking.yaml", "verified", "walkthrough"})
+"""What lies in a knowledge base beside its documents."""
 
 
 class Document:

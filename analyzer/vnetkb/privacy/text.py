@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks any text: addresses by their form, names by what is known of them, whatever they stand in.
+
+Text is bytes decoded as latin-1, one character a byte, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from vnetkb.privacy.pseudonyms import parse_ipv6
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnetkb.privacy.pseudonyms import Pseudonyms
+
+_RUN = re.compile(r"[0-9A-Za-z_.:-]+")
+_H2, _H4, _H8 = "[0-9A-Fa-f]{2}", "[0-9A-Fa-f]{4}", "[0-9A-Fa-f]{8}"
+UUID = re.compile(rf"(?<![0-9A-Za-z]){_H8}([-_]){_H4}\1{_H4}\1{_H4}\1{_H4}{_H8}(?![0-9A-Za-z])")
+MAC = re.compile(rf"(?<![0-9A-Za-z]){_H2}(?:(?::{_H2}){{5,}}|(?:-{_H2}){{5}})(?![0-9A-Za-z])")
+IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+ARPA4 = re.compile(r"(?<![0-9A-Za-z])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa", re.IGNORECASE)
+ARPA6 = re.compile(r"(?<![0-9A-Za-z])((?:[0-9a-f]\.){32})ip6\.arpa", re.IGNORECASE)
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+IPV4 = re.compile(rf"(?<![0-9A-Za-z.]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z]|\.[0-9])")
+_PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]+")
+_MAC_GROUPS = 6
+_LONGEST_CACHED = 80
+_CACHE = 200_000
+
+
+class Masker:
+    """Replaces what must not be seen in a text."""
+
+    def __init__(self, pseudonyms: Pseudonyms, keep: str = "") -> None:
+        """Mask by these pseudonyms; the run of text `keep` (the kernel's release) stays as it is."""
+        self.pseudonyms = pseudonyms
+        self._keep = keep
+        self._cache: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Forget what was masked how, as more names are known now."""
+        self._cache.clear()
+
+    def text(self, text: str) -> str:
+        """Return a text with every known name and every address replaced."""
+        for name in self.pseudonyms.odd_order:
+            if name in text:
+                text = text.replace(name, self.pseudonyms.odd[name])
+        return _RUN.sub(lambda found: self.run(found[0]), text)
+
+    def learn_macs(self, text: str) -> None:
+        """Give every MAC address of a text its pseudonym."""
+        for found in MAC.finditer(text):
+            self._mac(found[0])
+
+    def run(self, run: str) -> str:
+        """Return a run of letters, digits and ``_.:-``, masked."""
+        if run.isdigit():
+            return run
+        masked = self._cache.get(run)
+        if masked is None:
+            masked = self._run(run)
+            if len(run) <= _LONGEST_CACHED and len(self._cache) < _CACHE:
+                self._cache[run] = masked
+        return masked
+
+    def _run(self, run: str) -> str:
+        if run == self._keep:
+            return run
+        known = self._known(run)
+        if known is not None:
+            return known
+        for pattern, replace in (
+            (UUID, self.pseudonyms.uuid),
+            (MAC, self._mac),
+            (IPV6, self._ipv6),
+            (ARPA4, self._arpa4),
+            (ARPA6, self._arpa6),
+            (IPV4, self.pseudonyms.ipv4),
+        ):
+            whole = self._split(run, pattern, replace)
+            if whole is not None:
+                return whole
+        return self._words(run)
+
+    def _split(self, run: str, pattern: re.Pattern[str], replace: Callable[[str], str | None]) -> str | None:
+        for found in pattern.finditer(run):
+            masked = replace(found[0])
+            if masked is not None:
+                left, right = run[: found.start()], run[found.end() :]
+                return (self.run(left) if left else "") + masked + (self.run(right) if right else "")
+        return None
+
+    def _known(self, text: str) -> str | None:
+        forms = self.pseudonyms.forms.get(text)
+        return forms if forms is not None else self.pseudonyms.folded.get(text.lower())
+
+    def _words(self, run: str) -> str:
+        """Replace known names that stand between separators, the longest first."""
+        pieces = _PIECES.findall(run)
+        masked: list[str] = []
+        at = 0
+        while at < len(pieces):
+            for end in range(min(at + 2 * self.pseudonyms.longest - 1, len(pieces)), at, -1):
+                known = self._known("".join(pieces[at:end])) if pieces[at].isalnum() else None
+                if known is not None:
+                    masked.append(known)
+                    at = end
+                    break
+            else:
+                masked.append(pieces[at])
+                at += 1
+        return "".join(masked)
+
+    def _mac(self, text: str) -> str:
+        separator = text[2]
+        groups = text.lower().split(separator)
+        masked = self.pseudonyms.mac("".join(groups[-_MAC_GROUPS:]))
+        zeros = ["00"] * (len(groups) - _MAC_GROUPS)
+        joined = separator.join([*zeros, *(masked[at : at + 2] for at in range(0, 12, 2))])
+        return joined.upper() if text != text.lower() else joined
+
+    def _ipv6(self, text: str) -> str | None:
+        lead = ":" if text.startswith(":") and not text.startswith("::") else ""
+        core = text[len(lead) :].rstrip(".")
+        if core.endswith(":") and not core.endswith("::"):
+            core = core[:-1]
+        groups = ipv6_groups(core)
+        if groups is None:
+            return None
+        return lead + self.pseudonyms.ipv6(groups) + text[len(lead) + len(core) :]
+
+    def _arpa4(self, text: str) -> str:
+        octets = text.split(".")[:4]
+        return ".".join(reversed(self.pseudonyms.ipv4(".".join(reversed(octets))).split("."))) + ".in-addr.arpa"
+
+    def _arpa6(self, text: str) -> str:
+        digits = "".join(reversed(text.split(".")[:32]))
+        masked = parse_ipv6(self.pseudonyms.ipv6([int(digits[at : at + 4], 16) for at in range(0, 32, 4)]))
+        return ".".join(reversed("".join(f"{group:04x}" for group in masked or []))) + ".ip6.arpa"
+
+
+def ipv6_groups(text: str) -> list[int] | None:
+    """Return the groups of an IPv6 address that is not ``::`` or ``::1``; None otherwise.
+
+    ``800::800`` and the like are handles of tc's u32 filters, ``0::`` stands in cgroup files.
+    """
+    written = [group for group in text.split(":") if group]
+    if len(written) <= 2 and all(len(group) <= 3 for group in written):  # noqa: PLR2004  # as said above
+        return None
+    groups = parse_ipv6(text)
+    return None if groups is None or (not any(groups[:7]) and groups[7] <= 1) else groups
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is one address or UUID and nothing else."""
+    return any(pattern.fullmatch(text) for pattern in (UUID, MAC, IPV4)) or (
+        text.count(":") > 1 and ipv6_groups(text) is not None
+    )
