@@ -473,6 +473,68 @@ def export(
         _emit(printable(f"{file}\n"))
 
 
+@app.command(short_help="Mask names and addresses in a bundle.")
+def redact(
+    bundle: BundleArgument,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            show_default=False,
+            help="The masked bundle; without it, a name without the host's in the current folder.",
+        ),
+    ] = None,
+) -> None:
+    """Replace the names and addresses in a bundle by pseudonyms, and search the result for what is left.
+
+    Equal things stay equal and subnets stay subnets, so the masked bundle gives the same diagnosis. Which
+    pseudonym stands for what is written beside the result, into FILE.map, for you alone.
+
+    \b
+    Example:
+        vnetkb redact vnetkb-node7-20261122T134500Z.tar.gz -o masked.tar.gz
+    """
+    from vnetkb.bundle.archive import read_archive
+    from vnetkb.bundle.limits import DEFAULT_LIMITS
+    from vnetkb.bundle.reader import from_archive
+    from vnetkb.privacy import mask_bundle
+
+    archive = read_archive(bundle, DEFAULT_LIMITS)
+    from_archive(bundle, archive, DEFAULT_LIMITS)
+    masked = mask_bundle(archive)
+    for leak in masked.leaks:
+        _complain(f"{bundle}: {leak.member} line {leak.line} still holds {leak.what}")
+    if masked.leaks:
+        _complain(f"{bundle}: masking is not complete, nothing was written")
+        raise typer.Exit(EXIT_FINDINGS)
+    target = output or Path(f"{masked.name}.tar.gz")
+    name_map = target.with_name(target.name.removesuffix(".gz").removesuffix(".tar") + ".map")
+    _write_bytes(masked.map.encode("latin-1"), name_map, 0o600)
+    _write_bytes(masked.data, target, 0o666)
+    _emit(printable(masked.report()))
+    _emit(printable(f"wrote {target}\nkeep  {name_map}: it says which pseudonym is whose\n"))
+
+
+def _write_bytes(data: bytes, output: Path, mode: int) -> None:
+    """Write a file that is either the old or the whole new one, readable as `mode` and the umask say."""
+    try:
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            mask = os.umask(0)
+            os.umask(mask)
+            part.chmod(mode & ~mask)
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageProblem(f"{output}: cannot be written: {error.strerror}") from error
+
+
 @app.command(short_help="Say what a counter, a site, a rule or a tool's number means.")
 def explain(
     name: Annotated[

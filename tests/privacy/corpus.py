@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: E501  # captures are as wide as the tools print them
 """Captures that hold known identifiers in every form they take: made up, one text a capture id.
 
 A new capture in kb/captures needs an entry here: that is how its masking is thought of.
@@ -13,7 +14,12 @@ import re
 HOST = "node7-berlin"
 DOMAIN = "acme-corp.test"
 VM, ODD_VM, UTF8_VM = "web01-prod", 'db 02 "x" & <y>', "M\xc3\xbcller-Mail"
-GUEST_MAC, TAP_MAC, NIC_MAC, OTHER_MAC = "52:54:00:3c:9d:11", "fe:54:00:3c:9d:11", "3c:ec:ef:12:a4:7b", "b8:2a:72:d0:11:fe"
+GUEST_MAC, TAP_MAC, NIC_MAC, OTHER_MAC = (
+    "52:54:00:3c:9d:11",
+    "fe:54:00:3c:9d:11",
+    "3c:ec:ef:12:a4:7b",
+    "b8:2a:72:d0:11:fe",
+)
 V4, V4_NEIGHBOUR, V4_PUBLIC = "192.168.117.34", "192.168.117.35", "203.0.113.77"
 V6, V6_EUI, LINK_LOCAL = "2001:db8:77:1::1234", "2001:db8:77:1:5054:ff:fe3c:9d11", "fe80::5054:ff:fe3c:9d11"
 UUID, PORT_UUID = "7d1f4c52-9a3e-4b1c-8e77-2f6a1b0c9d3e", "0f9e8d7c-6b5a-4948-9372-615048372615"
@@ -21,8 +27,24 @@ TAP, NIC, PATCH, ODD_IF = "tap0f9e8d7c-6b", "enx3cecef12a47b", "patch-acme-tun",
 USER, PROCESS, TENANT, SERIAL, NETWORK = "jdoe", "billingd", "acme-logistics", "SN47-11XYZ", "acme-dmz"
 ALIAS = "uplink of Jane Doe, rack 12"
 
-NAMES = (HOST, DOMAIN, VM, UTF8_VM, "db 02", TAP, NIC, PATCH, USER, TENANT, SERIAL, NETWORK, ALIAS, "Jane Doe", PROCESS)
-NAMES = (*NAMES, "acme", "berlin", "prod", "we:ird")
+NAMES = (
+    HOST,
+    DOMAIN,
+    VM,
+    UTF8_VM,
+    "db 02",
+    TAP,
+    NIC,
+    PATCH,
+    USER,
+    TENANT,
+    SERIAL,
+    NETWORK,
+    ALIAS,
+    "Jane Doe",
+    PROCESS,
+)
+ALL_NAMES = (*NAMES, "acme", "berlin", "prod", "we:ird", "Produktion")
 MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC)
 IPV4S = (V4, V4_NEIGHBOUR, V4_PUBLIC)
 IPV6S = (V6, V6_EUI, LINK_LOCAL)
@@ -39,7 +61,10 @@ def bare(text: str) -> str:
 
 
 def table(**columns: object) -> str:
-    return json.dumps({"data": [list(columns.values())], "headings": list(columns)}, separators=(",", ":")) + "\n"
+    return (
+        json.dumps({"data": [list(columns.values())], "headings": list(columns)}, separators=(",", ":"))
+        + "\n"
+    )
 
 
 def pairs(**values: str) -> list[object]:
@@ -182,7 +207,7 @@ CORPUS = {
     "ovs-coverage": "Event coverage, avg rate over last: 5 seconds, last minute\nnetlink_sent 0.0/sec 0.000/sec total: 5\n",
     "ovs-upcall": "system@ovs-system:\n  flows : (current 5) (avg 5) (max 9) (limit 200000)\n",
     "ovs-memory": "handlers:1 ports:3 revalidators:1 rules:9\n",
-    "ovs-fdb-stats": "@ br-int\nStatistics for bridge \"br-int\":\n  Current/maximum MAC entries in the table: 1/8192\n",
+    "ovs-fdb-stats": '@ br-int\nStatistics for bridge "br-int":\n  Current/maximum MAC entries in the table: 1/8192\n',
     "ovs-datapath-flows": f"@ system@ovs-system\nufid:{UUID}, recirc_id(0),in_port({TAP}),eth(src={GUEST_MAC},dst={OTHER_MAC}),"
     f"eth_type(0x0800),ipv4(src={V4},dst={V4_PUBLIC}), packets:1, bytes:60, used:0.1s, actions:{PATCH}\n",
     "ovs-dump-ports": f"@ br-int\nOFPST_PORT reply (xid=0x2): 2 ports\n  port  {TAP}: rx pkts=1, bytes=2, drop=0\n",
@@ -222,6 +247,17 @@ GUEST_CORPUS = {
     **{f"guest-ethtool-{what}": CORPUS[f"ethtool-{what}"] for what in "ikl"},
     "guest-virtio-features": f"{TAP}/device/features:1011\n",
     "guest-kernel-log": CORPUS["kernel-log"],
+    "win-counters": '{"Interfaces":[{"Name":"Produktion Acme","Description":"Red Hat VirtIO Ethernet Adapter","Mac":"'
+    + bare(GUEST_MAC).upper()
+    + '"}]}\n',
+    "win-adapters": '[\n  {\n    "Name":  "Red Hat VirtIO Ethernet Adapter",\n    "NetConnectionID":  "Produktion Acme",\n'
+    f'    "MACAddress":  "{GUEST_MAC.upper()}",\n    "GUID":  "{{{UUID.upper()}}}"\n  }}\n]\n',
+    "win-nic-registry": '[{"NetCfgInstanceId":"{'
+    + PORT_UUID.upper()
+    + '}","NetworkAddress":"'
+    + bare(OTHER_MAC).upper()
+    + '"}]\n',
+    "win-netsh-subinterfaces": "   MTU  MediaSenseState   Bytes In  Bytes Out  Interface\n  1500  1  123  456  Produktion Acme\n",
     "win-getmac": f'"Ethernet 2","Red Hat VirtIO","{GUEST_MAC.upper().replace(":", "-")}","\\Device\\Tcpip_{{{UUID.upper()}}}"\n',
 }
 """Guests' captures. Those that reveal nothing need no entry."""
@@ -250,14 +286,24 @@ def forms_of_mac(mac: str) -> set[str]:
 
 def forms_of_ipv4(address: str) -> set[str]:
     """Return an IPv4 address dotted, reversed, and in hex in both byte orders."""
-    found = {address, ".".join(reversed(address.split("."))), address[::-1], hex4(address), hex4(address, little=True)}
-    return found | {form.upper() for form in found} | {base64.b64encode(address.encode()).decode().rstrip("=")[:-1]}
+    found = {
+        address,
+        ".".join(reversed(address.split("."))),
+        address[::-1],
+        hex4(address),
+        hex4(address, little=True),
+    }
+    return (
+        found
+        | {form.upper() for form in found}
+        | {base64.b64encode(address.encode()).decode().rstrip("=")[:-1]}
+    )
 
 
 def every_form() -> set[str]:
     """Return every form of every identifier of the corpus."""
     found: set[str] = set()
-    for name in NAMES:
+    for name in ALL_NAMES:
         found |= forms_of_name(name)
     for mac in MACS:
         found |= forms_of_mac(mac)

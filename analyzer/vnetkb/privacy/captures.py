@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each kind of capture says about people and sites: where names stand, and what is masked or cut there.
 
-Two passes over every capture: :func:`harvest` learns the names, :func:`mask` replaces them. Where a place holds a
-name by its meaning (a cgroup, a process, an external id) everything that is no common word is masked there,
-known or not.
+Two passes over every capture: :func:`harvest` learns the names, :func:`mask` replaces them. Where a place
+holds a name by its meaning (a cgroup, a process, an external id) everything that is no common word is masked
+there, known or not.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from vnetkb.privacy.text import Masker
 
 _LINK = re.compile(r"[0-9]+: ([^ ]+?)(?:@([^ :]+))?: <")
-_JSON_NAMES = re.compile(r'"(?:ifname|master|dev|link|parentdev_name)": ?"((?:[^"\\]|\\.)*)"|"altnames": ?\[([^\]]*)\]')
+_JSON_NAMES = re.compile(
+    r'"(?:ifname|master|dev|link|parentdev_name)": ?"((?:[^"\\]|\\.)*)"|"altnames": ?\[([^\]]*)\]'
+)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_LISTED = re.compile(r" *(?:-|[0-9]+) +(.*?) +(?:no state|running|idle|paused|in shutdown|shut off|crashed|pmsuspended) *")
+_LISTED = re.compile(
+    r" *(?:-|[0-9]+) +(.*?) +(?:no state|running|idle|paused|in shutdown|shut off|crashed|pmsuspended) *"
+)
 _SCOPE = re.compile(r"machine-(?:qemu|lxc)\\x2d[0-9]+\\x2d(.*)\.scope")
 _MACHINE = re.compile(r"(?:qemu-[0-9]+-)?(.+)\.libvirt-(?:qemu|lxc)")
 _SUFFIX = re.compile(r"\.(?:scope|slice|service|mount|socket|partition)$")
@@ -31,24 +35,66 @@ _PLAIN_VALUE = re.compile(r"(?:[0-9][0-9.:]*|0x[0-9a-fA-F]+|on|off|yes|no|true|f
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9a-z]+)*")
 _TRACED = re.compile(r"( *)(.*?)-([0-9]+) +(?:\([ 0-9-]+\) +)?\[[0-9]+\]")
 _LOGGED = re.compile(r"(?:device |port [0-9]+\(|dev )([^ ()]+)|([^ ()\[\]]+): ?")
-_KILLED = re.compile(r"([Pp]rocess [0-9]+ )\(([^)]*)\)|(task=)([^,]*)|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)")
+_KILLED = re.compile(
+    r"([Pp]rocess [0-9]+ )\(([^)]*)\)|(task=)([^,]*)|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)"
+)
+_CONNECTION = re.compile(r'"(?:Name|NetConnectionID)" *: *"((?:[^"\\]|\\.)*)"')
 _SWITCH_NAME = re.compile(
     r"(?:@ | *(?:Port|Interface|Bridge|Mirror|port [0-9]+:|port) +\"?)(?:[a-z]+@)?([^\"(: ]+)"
 )
 _XML_NAME = re.compile(r" *<name>(.*)</name>")
 _ATTRIBUTE = re.compile(r"([A-Za-z_]+)='([^']*)'")
 _FREE_ATTRIBUTES = frozenset(
-    (
-        "type id unit placement average peak burst floor size queues rx_queue_size tx_queue_size rss_hash_report "
-        "iommu ats packed event_idx txmode ioeventfd csum gso tso4 tso6 ecn ufo mrg_rxbuf model domain bus slot function "
-        "multifunction state order mode port trunk tag nativeMode fallback"
-    ).split()
+    [
+        "type",
+        "id",
+        "unit",
+        "placement",
+        "average",
+        "peak",
+        "burst",
+        "floor",
+        "size",
+        "queues",
+        "rx_queue_size",
+        "tx_queue_size",
+        "rss_hash_report",
+        "iommu",
+        "ats",
+        "packed",
+        "event_idx",
+        "txmode",
+        "ioeventfd",
+        "csum",
+        "gso",
+        "tso4",
+        "tso6",
+        "ecn",
+        "ufo",
+        "mrg_rxbuf",
+        "model",
+        "domain",
+        "bus",
+        "slot",
+        "function",
+        "multifunction",
+        "state",
+        "order",
+        "mode",
+        "port",
+        "trunk",
+        "tag",
+        "nativeMode",
+        "fallback",
+    ]
 )
 _DEVICE_ATTRIBUTES = frozenset(("dev", "bridge", "tap"))
 _ETHTOOL_HEAD = re.compile(r"((?:Features|Channel parameters) for )(.*):$")
 _HOME = re.compile(r"(/(?:home|Users|export/home|var/home)/)([^/ :\"',]+)")
 _MAIL = re.compile(r"[0-9A-Za-z._+-]+@[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)+")
 _LINE = "\n"
+_WINDOWS_NAMES = frozenset(("Name", "NetConnectionID"))
+_WINDOWS_MACS = frozenset(("Mac", "MACAddress", "NetworkAddress"))
 _JSON_SERIALS = frozenset(("phys_port_id", "phys_switch_id", "phys_port_name"))
 
 
@@ -87,13 +133,15 @@ class Context:
             return part[: scope.start(1)] + self.name("vm", self._machine(name)) + ".scope"
         machine = _MACHINE.fullmatch(part)
         if machine is not None:
-            return part[: machine.start(1)] + self.name("vm", self._machine(machine[1])) + part[machine.end(1) :]
+            return (
+                part[: machine.start(1)] + self.name("vm", self._machine(machine[1])) + part[machine.end(1) :]
+            )
         suffix = _SUFFIX.search(part)
         stem, end = (part[: suffix.start()], suffix[0]) if suffix is not None else (part, "")
         return (stem if self.pseudonyms.kept.plain(stem) else self.name("cgroup", stem)) + end
 
     def _machine(self, written: str) -> str:
-        """Return the VM whose name libvirt writes so in the name of a cgroup (only letters, digits, - and .)."""
+        """Return the VM whose name libvirt writes so in a cgroup: only letters, digits, - and dots."""
         for kind, _, original in self.pseudonyms.rows:
             if kind == "vm" and re.sub(r"[^0-9A-Za-z.-]", "", original)[:64] == written:
                 return original
@@ -157,6 +205,12 @@ def _ip_link(text: str) -> Iterator[tuple[str, str]]:
             yield "interface", _plain_json(found[1])
         for name in _STRING.finditer(found[2] or ""):
             yield "interface", _plain_json(name[1])
+
+
+def _windows(text: str) -> Iterator[tuple[str, str]]:
+    for found in _CONNECTION.finditer(text):
+        if not _PLAIN_VALUE.fullmatch(found[1]) and not is_address(found[1]):
+            yield "interface", found[1]
 
 
 def _ip_text(text: str) -> Iterator[tuple[str, str]]:
@@ -233,6 +287,8 @@ _HARVEST: dict[str, Callable[[str], Iterator[tuple[str, str]]]] = {
     "ip-link": _ip_link,
     "tc-qdisc": _ip_link,
     "bridge-link": _ip_link,
+    "win-counters": _windows,
+    "win-adapters": _windows,
     "ip-link-text": _ip_text,
     "tun-fdinfo": _fdinfo,
     "virsh-domstats": _domstats,
@@ -274,6 +330,10 @@ def _json(text: str, context: Context) -> str:
             pieces[at] = f'"{context.name("text", string) if string else ""}"'
         elif key in _JSON_SERIALS:
             pieces[at] = f'"{context.value("serial", string)}"'
+        elif key in _WINDOWS_NAMES:
+            pieces[at] = f'"{context.value("interface", string)}"'
+        elif key in _WINDOWS_MACS and re.fullmatch("[0-9A-Fa-f]{12}", string):
+            pieces[at] = f'"{context.pseudonyms.mac(string.lower()).upper()}"'
         elif tables:
             pieces[at] = f'"{_table_string(pieces, at, context)}"'
         else:
@@ -371,7 +431,7 @@ def _mask_task_cgroup(text: str, context: Context) -> str:
         head, mark, rest = row.partition("/cgroup:")
         if not mark:
             return context.text(row)
-        number, controllers, path = (rest.split(":", 2) + ["", ""])[:3]
+        number, controllers, path = [*rest.split(":", 2), "", ""][:3]
         return f"{head}{mark}{number}:{controllers}:{context.path(path)}"
 
     return _each_line(text, line)
@@ -398,7 +458,9 @@ def _mask_cmdline(text: str, context: Context) -> str:
         if not option.startswith("-"):
             return f"{pid}\t{_program(argument, context)}"
         if option == "-name":
-            value = ",".join(_vm_argument(number, part, context) for number, part in enumerate(value.split(",")))
+            value = ",".join(
+                _vm_argument(number, part, context) for number, part in enumerate(value.split(","))
+            )
         elif value.startswith("{"):
             value = _json_argument(value, context)
         else:
@@ -410,7 +472,9 @@ def _mask_cmdline(text: str, context: Context) -> str:
 
 def _program(path: str, context: Context) -> str:
     folder, slash, base = path.rpartition("/")
-    shown = base if re.fullmatch(r"qemu-(?:system-[a-z0-9_]+|kvm)|kvm", base) else context.name("process", base)
+    shown = (
+        base if re.fullmatch(r"qemu-(?:system-[a-z0-9_]+|kvm)|kvm", base) else context.name("process", base)
+    )
     if folder and not re.fullmatch(r"/(?:usr/)?(?:local/)?(?:s?bin|libexec)", folder):
         folder = "/masked"
     return folder + slash + shown
@@ -419,7 +483,9 @@ def _program(path: str, context: Context) -> str:
 def _vm_argument(number: int, part: str, context: Context) -> str:
     key, equals, value = part.partition("=")
     if equals:
-        return f"{key}={context.name('vm', value)}" if key in {"guest", "process"} else _argument(part, context)
+        return (
+            f"{key}={context.name('vm', value)}" if key in {"guest", "process"} else _argument(part, context)
+        )
     return context.name("vm", part) if number == 0 else context.value("id", part)
 
 
@@ -553,7 +619,11 @@ def _mask_ethtool_i(text: str, context: Context) -> str:
     def line(row: str) -> str:
         if row.startswith("@ "):
             return "@ " + context.name("interface", row[2:])
-        return row if re.match(r"(?:driver|version|firmware-version|supports-[a-z-]+|bus-info): ", row) else context.text(row)
+        return (
+            row
+            if re.match(r"(?:driver|version|firmware-version|supports-[a-z-]+|bus-info): ", row)
+            else context.text(row)
+        )
 
     return _each_line(text, line)
 

@@ -180,7 +180,11 @@ class Pseudonyms:
         self._macs[digits] = masked
         self.rows.append(("mac-address", _colons(masked), _colons(digits)))
         self.issued.add(masked)
-        for form, other in ((digits, masked), (_dots(digits), _dots(masked)), ("0000" + digits, "0000" + masked)):
+        for form, other in (
+            (digits, masked),
+            (_dots(digits), _dots(masked)),
+            ("0000" + digits, "0000" + masked),
+        ):
             self._form(form, other)
         return masked
 
@@ -245,7 +249,7 @@ class Pseudonyms:
             return self._v6[canonical]
         if not any(groups[:7]) and groups[7] <= 1:
             return "::1" if groups[7] else "::"
-        if groups[0] >> 8 == 0xFF:
+        if groups[0] >> 8 == _OCTET:
             return self._multicast(groups)
         if groups[:6] == [0, 0, 0, 0, 0, 0xFFFF]:
             dotted = self.ipv4(f"{groups[6] >> 8}.{groups[6] & 255}.{groups[7] >> 8}.{groups[7] & 255}")
@@ -310,7 +314,8 @@ class Pseudonyms:
         """Return the map as lines of kind, pseudonym and original, for the customer's side only."""
         head = "# vnetkb masking map: kind, pseudonym, original. Keep it; do not send it.\n"
         rows = (
-            "\t".join((kind, masked, re.sub(r"[\t\n\r]", " ", original))) for kind, masked, original in self.rows
+            "\t".join((kind, masked, re.sub(r"[\t\n\r]", " ", original)))
+            for kind, masked, original in self.rows
         )
         return head + "".join(f"{row}\n" for row in rows)
 
@@ -362,7 +367,7 @@ def _escaped(name: str) -> list[str]:
     """Return a name as JSON, XML, systemd and libvirt's JSON write it."""
     raw = name.encode("latin-1")
     systemd = "".join(
-        chr(byte) if chr(byte).isalnum() and byte < 128 or chr(byte) in ":_." else f"\\x{byte:02x}" for byte in raw  # noqa: PLR2004  # ASCII
+        chr(byte) if re.fullmatch(r"[0-9A-Za-z:_.]", chr(byte)) else f"\\x{byte:02x}" for byte in raw
     )
     xml = name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     quoted = xml.replace("'", "&apos;")

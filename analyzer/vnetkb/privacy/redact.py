@@ -48,6 +48,15 @@ class Masked:
     left: dict[str, int]
     leaks: tuple[Leak, ...]
 
+    def report(self) -> str:
+        """Return what was masked and what stayed, one line a kind."""
+        lines = [f"masked  {number:>6}  {kind}" for kind, number in self.counts.items()]
+        lines += [
+            f"left    {number:>6}  {kind} (common words, numbers, too short)"
+            for kind, number in self.left.items()
+        ]
+        return "".join(f"{line}\n" for line in lines)
+
 
 def load_kept() -> Kept:
     """Return what masking leaves as it is."""
@@ -130,8 +139,10 @@ def _member(path: str, context: Context) -> str:
 def _manifest(
     document: dict[str, Any], captures: dict[str, Any], masked: dict[str, str], context: Context
 ) -> dict[str, Any]:
-    rest = {key: value for key, value in document.items() if key not in {"kernel", "boot_id", "collector", "host"}}
-    result = _masked_values(rest, context)
+    rest = {
+        key: value for key, value in document.items() if key not in {"kernel", "boot_id", "collector", "host"}
+    }
+    result: dict[str, Any] = _masked_values(rest, context)
     result["host"] = {"name": HOST}
     result["kernel"] = document["kernel"]
     result["boot_id"] = boot_pseudonym(str(document["boot_id"]))
@@ -168,7 +179,9 @@ def _masked_values(value: Any, context: Context) -> Any:  # noqa: ANN401  # JSON
 def boot_pseudonym(boot_id: str) -> str:
     """Return what stands for a boot id: a sum, as two bundles of one boot must still say so."""
     digits = hashlib.sha256(f"vnetkb {boot_id}".encode()).hexdigest()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32])) if boot_id else ""
+    return (
+        "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32])) if boot_id else ""
+    )
 
 
 def _pack(name: str, members: dict[str, str]) -> bytes:

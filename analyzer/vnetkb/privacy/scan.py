@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks for what masking may have missed: anything the map knows, in any form, and what looks like an address or secret.
+"""Looks for what masking may have missed: what the map knows, in any form, and addresses and secrets.
 
 It shares no code with the masking itself but the map, so that a blind spot of one is none of the other.
 """
@@ -89,12 +89,20 @@ def _leaks(text: str, pseudonyms: Pseudonyms, known: list[tuple[str, str]]) -> I
                 yield at, f"{kind} that the map knows"
                 break
             at = folded.find(form, at + 1)
+    yield from _looks_like_key(text, pseudonyms)
+
+
+def _looks_like_key(text: str, pseudonyms: Pseudonyms) -> Iterator[tuple[int, str]]:
     for found in _SECRET.finditer(text):
         yield found.start(), "what looks like a secret"
     for found in _MAC.finditer(text):
         digits = re.sub("[:-]", "", found[0]).lower()
         if digits not in pseudonyms.issued and not _kept_mac(digits):
             yield found.start(), "what looks like a MAC address"
+    yield from _looks_like_id(text, pseudonyms)
+
+
+def _looks_like_id(text: str, pseudonyms: Pseudonyms) -> Iterator[tuple[int, str]]:
     for found in _UUID.finditer(text):
         digits = re.sub("[-_]", "", found[0]).lower()
         if digits not in pseudonyms.issued and digits != "0" * 32:

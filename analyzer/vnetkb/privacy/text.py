@@ -21,7 +21,9 @@ _H2, _H4, _H8 = "[0-9A-Fa-f]{2}", "[0-9A-Fa-f]{4}", "[0-9A-Fa-f]{8}"
 UUID = re.compile(rf"(?<![0-9A-Za-z]){_H8}([-_]){_H4}\1{_H4}\1{_H4}\1{_H4}{_H8}(?![0-9A-Za-z])")
 MAC = re.compile(rf"(?<![0-9A-Za-z]){_H2}(?:(?::{_H2}){{5,}}|(?:-{_H2}){{5}})(?![0-9A-Za-z])")
 IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
-ARPA4 = re.compile(r"(?<![0-9A-Za-z])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa", re.IGNORECASE)
+ARPA4 = re.compile(
+    r"(?<![0-9A-Za-z])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa", re.IGNORECASE
+)
 ARPA6 = re.compile(r"(?<![0-9A-Za-z])((?:[0-9a-f]\.){32})ip6\.arpa", re.IGNORECASE)
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(rf"(?<![0-9A-Za-z.]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z]|\.[0-9])")
@@ -135,7 +137,9 @@ class Masker:
 
     def _arpa4(self, text: str) -> str:
         octets = text.split(".")[:4]
-        return ".".join(reversed(self.pseudonyms.ipv4(".".join(reversed(octets))).split("."))) + ".in-addr.arpa"
+        return (
+            ".".join(reversed(self.pseudonyms.ipv4(".".join(reversed(octets))).split("."))) + ".in-addr.arpa"
+        )
 
     def _arpa6(self, text: str) -> str:
         digits = "".join(reversed(text.split(".")[:32]))
