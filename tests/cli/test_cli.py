@@ -33,8 +33,17 @@ def test_version() -> None:
 def test_help_names_every_command_and_every_command_has_an_example() -> None:
     overview = vnetkb("--help").stdout
     listed = re.findall(r"^  ([a-z]+) {2,}", overview[overview.index("Commands:") :], re.MULTILINE)
-    assert listed == ["analyze", "compare", "validate", "collect", "show", "export",
-        "redact", "explain", "kb"]
+    assert listed == [
+        "analyze",
+        "compare",
+        "validate",
+        "collect",
+        "show",
+        "export",
+        "redact",
+        "explain",
+        "kb",
+    ]
     for command in (*((name,) for name in listed if name != "kb"), ("kb", "lint"), ("kb", "test")):
         text = vnetkb(*command, "--help").stdout
         assert re.search(rf"^ +vnetkb {' '.join(command)}\b", text, re.MULTILINE), command
