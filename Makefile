@@ -9,11 +9,11 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench catalogue lab sources clean
+.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 venv: $(DEV) ## make .venv with vnetkb and the tools of its developers
 
@@ -40,6 +40,15 @@ lab: $(DEV) ## boot other kernels with VMs under QEMU and judge every scenario; 
 
 sources: ## fetch Debian's kernel sources 6.1 and 6.12, which the tests of `kb verify` then use
 	@tools/kernel-sources
+
+docs: $(DEV) ## build the docs, English and Chinese, into build/docs
+	@$(VENV)/bin/python tools/publish.py build
+
+docs-serve: docs ## build the docs and serve them on http://127.0.0.1:8000/
+	@$(VENV)/bin/python tools/publish.py serve
+
+wheel: docs ## build the wheel, the docs in it, into dist
+	@$(VENV)/bin/python -m hatchling build -t wheel
 
 clean: ## remove .venv and everything that was built or cached
 	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,7 @@ nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
-PYTHON_CODE = ("analyzer", "tools", "tests", "noxfile.py")
+PYTHON_CODE = ("analyzer", "tools", "tests", "docs/_ext", "docs/conf.py", "noxfile.py")
 POSIX_CODE = (
     "collectors/host/vnetkb-collect",
     "collectors/guest-linux/vnetkb-guest",

@@ -38,6 +38,7 @@ class VnetkbBuildHook(BuildHookInterface[Any]):
                     include[str(catalogue)] = f"{place.removesuffix('.po')}.mo"
                 elif file.is_file() and "__pycache__" not in file.parts:
                     include[str(file)] = place
+        self._add_docs(root, include)
         compiled = scratch / "kb.json"
         compiled.write_bytes(self._compile(root))
         include[str(compiled)] = f"{PACKAGED}/kb.json"
@@ -48,6 +49,21 @@ class VnetkbBuildHook(BuildHookInterface[Any]):
         scratch = getattr(self, "_scratch", None)
         if scratch is not None:
             scratch.cleanup()
+
+    def _add_docs(self, root: Path, include: dict[str, str]) -> None:
+        """Take the built docs in if they are those of this tree: stale ones tell what is not so."""
+        sys.path.insert(0, str(root / "tools"))
+        try:
+            import publish  # noqa: PLC0415 - beside this file, which hatchling loads by its path
+        finally:
+            sys.path.pop(0)
+        if not publish.is_current():
+            self.app.display_warning(
+                "the docs of this tree are not built: the wheel has none (use make wheel)"
+            )
+            return
+        for file in publish.published():
+            include[str(file)] = f"{PACKAGED}/docs/{file.relative_to(publish.BUILT).as_posix()}"
 
     @staticmethod
     def _compile(root: Path) -> bytes:

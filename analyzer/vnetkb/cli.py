@@ -573,6 +573,64 @@ def explain(
     raise typer.Exit(EXIT_USAGE)
 
 
+@app.command(short_help="Open the reference that came with the package.")
+def docs(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            show_default=False,
+            help="Open it at this counter, rule, site, fact or tool's name, as for explain.",
+        ),
+    ] = None,
+    lang: LanguageOption = Language.ENGLISH,
+    print_only: Annotated[bool, typer.Option("--print", help="Print the address and open nothing.")] = False,
+) -> None:
+    """Open the reference in the browser, offline, and print its address.
+
+    \b
+    Example:
+        vnetkb docs
+        vnetkb docs tap.tx_dropped --lang zh
+    """
+    from vnetkb.paths import docs_dir, is_packaged
+
+    built = docs_dir()
+    if built is None:
+        remedy = "install a wheel that make wheel has built" if is_packaged() else "build them with make docs"
+        raise UsageProblem(f"docs: this vnetkb has none; {remedy}. vnetkb explain tells the same as text")
+    page, anchor = ("index", "") if name is None else _place_of(name)
+    file = built / LANGUAGE_FOLDERS[lang] / f"{page}.html"
+    uri = file.as_uri() + (f"#{anchor}" if anchor else "")
+    _emit(f"{uri}\n")
+    if not print_only and not _browse(uri):
+        _complain("docs: found no browser; open the address above in one")
+
+
+LANGUAGE_FOLDERS = {Language.ENGLISH: "en", Language.CHINESE: "zh_CN"}
+
+
+def _place_of(name: str) -> tuple[str, str]:
+    from vnetkb.kb.explain import Explanation, near_to_text
+    from vnetkb.kb.explain import explain as look_up
+    from vnetkb.kb.load import load_kb
+
+    found = look_up(load_kb(), name)
+    if not isinstance(found, Explanation):
+        raise UsageProblem(" ".join(near_to_text(name, found).split()))
+    return found.reference.page, found.reference.anchor
+
+
+def _browse(uri: str) -> bool:
+    """Show an address in a browser, and tell whether there is one."""
+    import webbrowser
+
+    try:
+        return webbrowser.open(uri)
+    except webbrowser.Error:
+        return False
+
+
 @kb_app.command("lint", short_help="Check the files: schemas, references, units, tests that cannot hold.")
 def kb_lint(
     folder: Annotated[

@@ -72,3 +72,9 @@ def collector(kind: str) -> Path:
         msg = f"{script}: not there, expected the {kind} collector; install vnetkb again"
         raise VnetkbError(msg)
     return script
+
+
+def docs_dir() -> Path | None:
+    """Return the folder with the built reference, in it one folder a language; `None` if it was not built."""
+    folder = _PACKAGED / "docs" if is_packaged() else _PACKAGE.parents[1] / "build" / "docs"
+    return folder if (folder / "index.html").is_file() else None

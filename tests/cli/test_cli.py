@@ -42,6 +42,7 @@ def test_help_names_every_command_and_every_command_has_an_example() -> None:
         "export",
         "redact",
         "explain",
+        "docs",
         "kb",
     ]
     for command in (*((name,) for name in listed if name != "kb"), ("kb", "lint"), ("kb", "test")):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from vnetkb import paths, wide
 from vnetkb.errors import UsageProblem
 from vnetkb.kb import kernels, model
+from vnetkb.kb.address import Address, address
 from vnetkb.kb.verified import load_lines
 from vnetkb.language import Catalogue, Language, catalogue, mark, tr, tr_name
 
@@ -84,6 +85,7 @@ class Explanation:
         kernel: What was done with the kernel asked for; empty without one.
         sections: What there is to say.
         also: Other things of the same name.
+        reference: Where the published reference tells of it, as `vnetkb docs` opens it.
     """
 
     kind: str
@@ -93,6 +95,7 @@ class Explanation:
     kernel: str
     sections: tuple[Section, ...]
     also: tuple[NearMatch, ...]
+    reference: Address
 
 
 def explain(
@@ -143,7 +146,11 @@ class Explainer:
             kernel=teller.kernel.note,
             sections=tuple(section for section in teller.sections(first.kind, first.id) if section.rows),
             also=tuple(others[:_NEAR]),
+            reference=address(first.kind, first.id, self._area(first.kind, first.id)),
         )
+
+    def _area(self, kind: str, identity: str) -> str:
+        return self._kb.rules[identity].area if kind == "rule" else ""
 
 
 def to_text(explanation: Explanation, width: int = WIDTH) -> str:
@@ -159,6 +166,9 @@ def to_text(explanation: Explanation, width: int = WIDTH) -> str:
     if explanation.also:
         rows = tuple(Row(each.id, _of_kind(each.kind, each.title)) for each in explanation.also)
         lines += ["", *_section_lines(Section(tr("see also"), rows), width)]
+    label, place = tr("reference"), str(explanation.reference)
+    short = _LABEL + len(place) <= width
+    lines += ["", f"{wide.ljust(label, _LABEL)}{place}"] if short else ["", label, f"  {place}"]
     return "\n".join(lines) + "\n"
 
 
@@ -293,7 +303,7 @@ def _entries(kb: KnowledgeBase) -> Iterator[_Entry]:
                 words = frozenset(exact.split())
                 literal = alias.lower()
                 yield replace(entry, exact=exact, literal=literal, words=words, swapped=name.swapped)
-    for reason, sites in _reasons(kb).items():
+    for reason, sites in drop_reasons(kb).items():
         title = tr("Given at {sites}", sites=", ".join(site.id for site in sites))
         yield _entry("drop reason", reason, reason, title)
         yield _entry("drop reason", reason, reason, title, _short_reason(reason))
@@ -326,7 +336,8 @@ def _first_line(doc: str) -> str:
     return re.split(r"\. |。", doc, maxsplit=1)[0].strip().removesuffix(".")
 
 
-def _reasons(kb: KnowledgeBase) -> dict[str, list[Site]]:
+def drop_reasons(kb: KnowledgeBase) -> dict[str, list[Site]]:
+    """Return for each drop reason of the kernel the sites that give it."""
     found: dict[str, list[Site]] = {}
     for site in kb.sites.values():
         for reason in {name for text in site.reasons for name in _REASON.findall(text.text)}:
@@ -501,7 +512,7 @@ class _Teller:
         return cited.text + kernels_text
 
     def _reason(self, reason: str) -> Iterator[Section]:
-        everywhere = sorted(_reasons(self._kb)[reason], key=lambda site: not site.id.startswith("tun."))
+        everywhere = sorted(drop_reasons(self._kb)[reason], key=lambda site: not site.id.startswith("tun."))
         sites = [site for site in everywhere if self._gives(site, reason)]
         yield _text(
             "means",

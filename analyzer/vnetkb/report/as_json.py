@@ -129,6 +129,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "verdict": finding.verdict,
         "cause": finding.cause.id if finding.cause else None,
         "site": finding.site,
+        "reference": words.pages(finding),
         "contributors": list(finding.contributors),
         "harm": str(finding.harm),
         "harm_reason": finding.harm_reason,

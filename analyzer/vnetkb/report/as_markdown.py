@@ -111,6 +111,8 @@ def _answer(finding: view.FindingView, label: Labels) -> Iterator[str]:
         yield f"- **{label['alarm']}** {text(finding.alarm)}"
     if finding.also:
         yield f"- **{label['also']}** {text(finding.also)}"
+    if finding.reference:
+        yield f"- **{label['reference']}** {' '.join(code(place) for place in finding.reference)}"
 
 
 def _drawn(finding: view.FindingView, label: Labels) -> Iterator[str]:

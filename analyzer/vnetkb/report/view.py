@@ -83,6 +83,7 @@ class FindingView:
     path: Path | None
     plots: tuple[Plot, ...]
     detailed: bool
+    reference: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         picture.path if picture else None,
         picture.plots if picture else (),
         detailed,
+        tuple(address for address in words.pages(finding).values() if address),
     )
 
 

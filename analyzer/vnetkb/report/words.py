@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.kb.address import address
 from vnetkb.language import mark, tr, tr_count, tr_name
 
 if TYPE_CHECKING:
@@ -366,6 +367,18 @@ SEVERITIES = {
 }
 
 
+def pages(finding: Finding) -> dict[str, str | None]:
+    """Return where the published reference tells of a finding's counter and of its cause.
+
+    Both are addresses below the folder of a language: ``reference/counters/tap.html#tap.tx_dropped``.
+    """
+    counter, cause = finding.symptom.counter, finding.cause
+    return {
+        "counter": str(address("counter", counter)) if counter else None,
+        "cause": str(address("rule", cause.id, cause.area)) if cause else None,
+    }
+
+
 def labels(version: str) -> dict[str, str]:
     """Return the fixed words of a page by the name that its template uses."""
     return {
@@ -379,6 +392,7 @@ def labels(version: str) -> dict[str, str]:
         "harm": tr("harm"),
         "alarm": tr("alarm"),
         "also": tr("also"),
+        "reference": tr("reference"),
         "do": tr("Do"),
         "persistent": tr("keep it"),
         "path": tr("The packet's path"),

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search: an index of sections, in place of Sphinx's index of pages.
+
+Pages hold dozens of counters each, so only a section is an answer. Chinese is written without blanks, so it
+is cut into pairs of neighbouring characters, which finds any phrase without a dictionary. Identifiers are
+found whole and in their parts. `_static/search.js` reads the index and cuts what is asked for alike.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.builders.html import StandaloneHTMLBuilder
+
+from vnetkb_docs import knowledge
+from vnetkb_docs.words import _, use
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_PIECES = re.compile(f"[a-z0-9_]+|[{CJK}]+")
+_IDEOGRAPH = re.compile(f"[{CJK}]")
+_DOUBLED = 4
+_STEMMED = 5
+EXCERPT = 150
+NOISE = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "at",
+        "be",
+        "by",
+        "does",
+        "for",
+        "from",
+        "has",
+        "how",
+        "in",
+        "is",
+        "it",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "that",
+        "the",
+        "this",
+        "to",
+        "vs",
+        "was",
+        "what",
+        "when",
+        "where",
+        "which",
+        "who",
+        "why",
+        "with",
+    ]
+)
+TITLE, NAME, LEAD, BODY = 12, 8, 5, 1
+"""How much a word counts by where it is: the title, a tool's name, the first line, the text."""
+
+
+def stem(word: str) -> str:
+    """Return an English word without the endings by which its forms differ: `dropped`, `drops` -> `drop`."""
+    if len(word) < _STEMMED or not re.fullmatch("[a-z]+", word):
+        return word
+    if word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    for end in ("ing", "ed"):
+        if word.endswith(end) and len(word) - len(end) > 2:  # noqa: PLR2004 - something must be left
+            word = word[: -len(end)]
+            break
+    return word[:-1] if len(word) >= _DOUBLED and word[-1] == word[-2] else word
+
+
+def terms(text: str) -> Iterator[str]:
+    """Yield what a text is found by."""
+    for piece in _PIECES.findall(text.lower()):
+        if _IDEOGRAPH.match(piece):
+            if len(piece) == 1:
+                yield piece
+            yield from (piece[at : at + 2] for at in range(len(piece) - 1))
+        else:
+            yield stem(piece)
+            if "_" in piece:
+                yield from (stem(part) for part in piece.split("_") if part)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A section as it is found.
+
+    Attributes:
+        url: Its address from the top.
+        title: Its heading.
+        kind: `counter`, `rule`, …, or `page` for the beginning of a page.
+        page: The heading of its page, empty at its beginning.
+        lead: Its first line.
+        names: Other names that it goes by.
+        text: Its own text.
+    """
+
+    url: str
+    title: str
+    kind: str
+    page: str
+    lead: str
+    names: str
+    text: str
+
+
+def entries(env: BuildEnvironment) -> Iterator[Entry]:
+    """Yield the sections of all pages."""
+    for docname in sorted(env.found_docs):
+        doctree = env.get_doctree(docname)
+        page = ""
+        for section in doctree.findall(nodes.section):
+            title = _plain(next(iter(section.findall(nodes.title)), None))
+            own = [_plain(c) for c in section.children if not isinstance(c, nodes.section | nodes.title)]
+            text = " ".join(part for part in own if part)
+            anchor = f"#{section['ids'][0]}" if page else ""
+            lead = section.get("kb-title", "")
+            yield Entry(
+                url=f"{docname}.html{anchor}",
+                title=title,
+                kind=section.get("kb-kind", "" if page else "page"),
+                page=page,
+                lead=lead or text[:EXCERPT],
+                names=" ".join(section.get("kb-names", ())),
+                text=text,
+            )
+            page = page or title
+
+
+def _plain(node: nodes.Node | None) -> str:
+    """Return what a reader sees of a node, blocks apart from each other."""
+    if node is None or isinstance(node, addnodes.index | addnodes.toctree | nodes.comment | nodes.Invisible):
+        return ""
+    if isinstance(node, nodes.raw):
+        return html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", node.astext())))
+    if isinstance(node, nodes.Text | nodes.TextElement):
+        return " ".join(node.astext().split())
+    return " ".join(text for child in node.children if (text := _plain(child)))
+
+
+def index(found: list[Entry]) -> dict[str, Any]:
+    """Return the index as the script reads it."""
+    words: dict[str, dict[int, int]] = defaultdict(dict)
+    sections = []
+    for number, entry in enumerate(found):
+        for weight, text in (
+            (BODY, entry.text),
+            (LEAD, entry.lead),
+            (NAME, entry.names),
+            (TITLE, entry.title),
+        ):
+            for term in terms(text):
+                words[term][number] = max(weight, words[term].get(number, 0))
+        excerpt = (
+            entry.lead if entry.lead and len(entry.lead) <= EXCERPT else entry.text[:EXCERPT].rstrip() + "…"
+        )
+        kind = "" if entry.kind in {"", "page"} else _(entry.kind)
+        sections.append([entry.url, entry.title, entry.kind, kind, entry.page, excerpt])
+    return {
+        "sections": sections,
+        "noise": sorted(NOISE),
+        "words": {word: [part for pair in at.items() for part in pair] for word, at in sorted(words.items())},
+    }
+
+
+def _no_index_of_sphinx(app: Sphinx) -> None:
+    use(knowledge.language_of(app.config.language))
+    if isinstance(app.builder, StandaloneHTMLBuilder):
+        app.builder.search = False
+
+
+def _write(app: Sphinx, error: Exception | None) -> None:
+    if error is None and isinstance(app.builder, StandaloneHTMLBuilder):
+        data = json.dumps(index(list(entries(app.env))), ensure_ascii=False, separators=(",", ":"))
+        (Path(app.outdir) / "searchdata.js").write_text(f"vnetkbSearch({data});\n", encoding="utf-8")
+
+
+LANGUAGES = (("en", "English", "en"), ("zh_CN", "中文", "zh-CN"))
+"""Folder, name and tag of the languages that are built side by side."""
+
+
+def _context(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    del templatename, doctree
+    up = "../" * (pagename.count("/") + 1)
+    current = app.config.language or "en"
+    context["kb_languages_label"] = _("Language")
+    context["kb_languages"] = [
+        (folder, label, tag, "" if folder == current else f"{up}{folder}/{pagename}.html")
+        for folder, label, tag in LANGUAGES
+    ]
+    context["kb_words"] = {
+        "noscript": _("The search needs JavaScript. Without it, use the index or the lookup by tool."),
+        "none": _("Nothing found for “{words}”. Try fewer words, or the name as the tool prints it."),
+        "some": _("{number} places for “{words}”"),
+        "any": _("No place has all of the words “{words}”; {number} have most of them:"),
+        "hint": _("A counter, what a tool prints, a function of the kernel, or words: tap tx drop"),
+    }
+
+
+def setup(app: Sphinx) -> None:
+    """Take Sphinx's search out and put this one in."""
+    app.connect("builder-inited", _no_index_of_sphinx)
+    app.connect("html-page-context", _context)
+    app.connect("build-finished", _write)

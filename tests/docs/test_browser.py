@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The docs in a real browser, as readers use them, in both languages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from visiting import PHONE, Visit, open_page
+
+pytestmark = pytest.mark.docs
+
+# What people type, and the address of which one of the first results must be.
+SEARCHES = {
+    "en": [
+        ("tap tx drop", "reference/counters/tap.html#tap.tx_dropped"),
+        ("dropped vs overrun", "explanation/dropped-or-overrun.html"),
+        ("txqueuelen", "reference/remedies.html#raise-txqueuelen"),
+        ("rx_nohandler", "reference/counters/nic.html#nic.rx_nohandler"),
+        ("tun_net_xmit", "walkthrough/03-tun-net-xmit.html"),
+        ("ring full", "reference/rules/tap.html#tap-ring-full"),
+        ("netstat TX-DRP", "reference/counters/tap.html#tap.tx_dropped"),
+        ("windows netstat -e discards", "reference/tools/windows.html#tool-netstat-e"),
+        ("softnet_stat squeezed", "reference/counters/softnet.html#softnet.time_squeeze"),
+        ("write a rule", "how-to/write-a-rule.html"),
+        ("SKB_DROP_REASON_FULL_RING", "reference/drop-reasons.html#SKB_DROP_REASON_FULL_RING"),
+    ],
+    "zh_CN": [
+        ("tap tx drop", "reference/counters/tap.html#tap.tx_dropped"),
+        ("txqueuelen", "reference/remedies.html#raise-txqueuelen"),
+        ("rx_nohandler", "reference/counters/nic.html#nic.rx_nohandler"),
+        ("按工具查找", "reference/tools/index.html"),
+        ("tun_net_xmit", "walkthrough/03-tun-net-xmit.html"),
+    ],
+}
+FIRST = 5
+PAGES = (
+    "index.html",
+    "tutorial/first-answer.html",
+    "how-to/collect-on-a-host.html",
+    "walkthrough/02-from-ip-link-to-the-number.html",
+    "walkthrough/09-telling-the-causes-apart.html",
+    "reference/counters/tap.html",
+    "reference/rules/tap.html",
+    "reference/tools/ip.html",
+    "reference/sites/tun.html",
+    "reference/coverage.html",
+    "reference/cli.html",
+    "reference/schemas/report.html",
+    "explanation/dropped-or-overrun.html",
+    "search.html?q=tap",
+    "genindex.html",
+)
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "expected"),
+    [(language, *search) for language, searches in SEARCHES.items() for search in searches],
+)
+def test_a_search_finds_the_right_place(
+    visit: Visit, site: str, language: str, words: str, expected: str
+) -> None:
+    visit.page.goto(f"{site}/{language}/index.html")
+    box = visit.page.locator(".sidebar-search")
+    box.fill(words)
+    box.press("Enter")
+    results = visit.page.locator("#kb-search-results a")
+    expect(results.first).to_be_visible()
+    found = [results.nth(number).get_attribute("href") for number in range(min(FIRST, results.count()))]
+    assert expected in found
+
+
+def test_a_result_leads_to_its_section(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/en/search.html?q=tap+tx+drop")
+    visit.page.locator("#kb-search-results a").first.click()
+    assert visit.page.url == f"{site}/en/reference/counters/tap.html#tap.tx_dropped"
+    expect(visit.page.locator("[id='tap.tx_dropped'] h2")).to_be_in_viewport()
+
+
+def test_the_search_answers_while_one_types_and_says_when_there_is_nothing(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/en/search.html")
+    state = visit.page.locator("#kb-search-state")
+    expect(state).to_contain_text("tap tx drop")
+    visit.page.locator("#kb-search-words").fill("zzzqqq")
+    expect(state).to_contain_text("Nothing found for “zzzqqq”")
+    visit.page.locator("#kb-search-words").fill("<img src=x onerror=alert(1)>")
+    expect(visit.page.locator("#kb-search-state img, #kb-search-results img")).to_have_count(0)
+
+
+def test_the_language_switch_keeps_the_place(visit: Visit, site: str) -> None:
+    visit.page.goto(f"{site}/en/reference/counters/tap.html#tap.rx_dropped")
+    visit.page.locator(".kb-languages a").click()
+    assert visit.page.url == f"{site}/zh_CN/reference/counters/tap.html#tap.rx_dropped"
+    expect(visit.page.locator(".kb-languages [aria-current]")).to_have_text("中文")
+    visit.page.locator(".kb-languages a").click()
+    assert visit.page.url == f"{site}/en/reference/counters/tap.html#tap.rx_dropped"
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_one_can_walk_through_the_book(visit: Visit, site: str, language: str) -> None:
+    page = visit.page
+    page.goto(f"{site}/")
+    page.wait_for_url(f"{site}/en/index.html")
+    page.goto(f"{site}/{language}/index.html")
+    page.locator(".sidebar-tree a[href='walk-through.html']").click()
+    page.locator("article a[href^='walkthrough/01']").first.click()
+    chapters = 1
+    while page.locator("a.next-page[href^='0'], a.next-page[href^='1']").count():
+        page.locator("a.next-page").click()
+        chapters += 1
+    assert chapters == len(list((Path(__file__).parents[2] / "kb/walkthrough").glob("*.md")))
+
+
+@pytest.fixture(name="phone", scope="module")
+def phone_sized(browser: Browser, site: str) -> Iterator[Visit]:
+    opened = open_page(browser, site, viewport=PHONE, is_mobile=True, has_touch=True)
+    yield opened
+    opened.page.context.close()
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_a_page_is_readable_on_a_phone(phone: Visit, site: str, language: str, page: str) -> None:
+    phone.complaints.clear()
+    phone.page.goto(f"{site}/{language}/{page}")
+    wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert phone.page.evaluate(wider) <= 0
+    size = "parseFloat(getComputedStyle(document.querySelector('article')).fontSize)"
+    assert phone.page.evaluate(size) >= 14
+    assert phone.complaints == []
+
+
+def test_the_docs_work_as_files(browser: Browser, built: Path) -> None:
+    start = (built / "en" / "index.html").as_uri()
+    opened = open_page(browser, start)
+    opened.page.goto(start)
+    opened.page.locator(".sidebar-search").fill("rx_nohandler")
+    opened.page.locator(".sidebar-search").press("Enter")
+    expect(opened.page.locator("#kb-search-results a").first).to_contain_text("rx_nohandler")
+    opened.page.locator("#kb-search-results a").first.click()
+    expect(opened.page.locator("h2:has-text('rx_nohandler')").first).to_be_visible()
+    opened.page.context.close()
+    assert opened.complaints == []

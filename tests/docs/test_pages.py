@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the sources of the docs say is true: commands have the options shown, no documentation is lacking."""
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from vnetkb.kb.load import load_kb
+from vnetkb_docs import complete, search, stubs, words
+
+TREE = Path(__file__).resolve().parents[2]
+HAND_WRITTEN = sorted(
+    file
+    for file in (TREE / "docs").rglob("*.md")
+    if not file.relative_to(TREE / "docs").as_posix().startswith(stubs.GENERATED)
+)
+BLOCKS = re.compile(r"^( *)```(?:sh|console|powershell)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
+def commands(file: Path) -> list[str]:
+    """Return the command lines of a page's blocks of shell, without prompts and redirections."""
+    return [
+        line.strip().removeprefix("$ ").partition(" > ")[0]
+        for _indent, block in BLOCKS.findall(file.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+        if line.strip()
+    ]
+
+
+EVERY_COMMAND = sorted({(file.name, line) for file in HAND_WRITTEN for line in commands(file)})
+
+
+@cache
+def help_of(*command: str) -> str:
+    done = subprocess.run([*command, "--help"], cwd=TREE, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(("page", "line"), EVERY_COMMAND)
+def test_a_command_of_the_docs_has_the_options_it_is_shown_with(page: str, line: str) -> None:
+    del page
+    parts = shlex.split(line)
+    options = {part.partition("=")[0] for part in parts if part.startswith("-")}
+    match parts:
+        case ["vnetkb", "kb", command, *_]:
+            known = help_of(sys.executable, "-m", "vnetkb", "kb", command)
+        case ["vnetkb", command, *_]:
+            known = help_of(sys.executable, "-m", "vnetkb", command)
+        case ["sh", "vnetkb-collect", *_]:
+            known = help_of("sh", "collectors/host/vnetkb-collect")
+        case ["sh", "vnetkb-guest", *_]:
+            known = help_of("sh", "collectors/guest-linux/vnetkb-guest")
+        case ["powershell", *_, "-File", "vnetkb-guest.ps1", option, _value]:
+            script = (TREE / "collectors/guest-windows/vnetkb-guest.ps1").read_text(encoding="utf-8")
+            assert f"${option.removeprefix('-')}" in script
+            return
+        case ["make", target]:
+            assert re.search(rf"^{re.escape(target)}:", (TREE / "Makefile").read_text("utf-8"), re.MULTILINE)
+            return
+        case [("pip" | "scp" | "apt-get"), *_]:
+            return
+        case _:
+            pytest.fail(f"no test knows the command {parts[0]}")
+    assert all(option in known for option in options), sorted(options)
+
+
+def test_the_recorded_run_of_the_collector_is_what_it_prints() -> None:
+    script = (TREE / "collectors/host/vnetkb-collect").read_text(encoding="utf-8")
+    page = (TREE / "docs/how-to/collect-on-a-host.md").read_text(encoding="utf-8")
+    recorded = re.search(r"```\{terminal\} root@node7\n# sh vnetkb-collect.*?\n(.*?)```", page, re.DOTALL)
+    assert recorded is not None
+    for line in recorded[1].splitlines():
+        said = re.sub(r"^vnetkb-collect: |^(bundle|size|sha256)\s.*", r"\1", line)
+        said = re.sub(r"/root/\S+|snapshot \d of \d", "", said).strip()
+        assert said in script, line
+
+
+def test_every_page_written_by_hand_is_in_a_table_of_contents() -> None:
+    listed = set()
+    for file in HAND_WRITTEN:
+        for block in re.findall(r"```\{toctree\}\n(.*?)```", file.read_text(encoding="utf-8"), re.DOTALL):
+            for entry in block.split():
+                listed.add((file.parent / f"{entry}.md").resolve())
+    unlisted = {file for file in HAND_WRITTEN if file.resolve() not in listed} - {
+        TREE / "docs/index.md",
+        TREE / "docs/README.md",
+    }
+    assert not unlisted
+
+
+def test_our_knowledge_is_completely_documented() -> None:
+    assert list(complete.missing(load_kb())) == []
+
+
+def test_what_lacks_documentation_is_named() -> None:
+    kb = load_kb()
+    fact = replace(kb.facts["reader.kind"], doc="", captures=(), values={"qemu": ""})
+    rule = replace(kb.rules["tap-ring-full"], doc="", cases=(), tests=(), applies_when=())
+    counter = replace(kb.counters["tap.tx_dropped"], names=())
+    bare = replace(
+        kb, facts={fact.name: fact}, rules={rule.id: rule}, counters={counter.id: counter}, remedies={}
+    )
+    assert set(complete.missing(bare)) == {
+        ("counters", "tap.tx_dropped", "names"),
+        ("facts", "reader.kind", "doc"),
+        ("facts", "reader.kind", "captures"),
+        ("facts", "reader.kind", "values.qemu"),
+        ("rules", "tap-ring-full", "doc"),
+        ("rules", "tap-ring-full", "cases"),
+        ("rules", "tap-ring-full", "tests"),
+    }
+
+
+def test_no_chinese_word_is_left_over() -> None:
+    sources = " ".join(
+        file.read_text(encoding="utf-8") for file in sorted((TREE / "docs/_ext/vnetkb_docs").glob("*.py"))
+    )
+    told = re.sub(r'"\s*\n\s*"', "", sources)
+    # Kinds and words of conditions come from data: they are in no call.
+    spare = {"counter", "site", "rule", "fact", "remedy", "capture", "behaviour", "drop reason", "tool"}
+    spare |= {"cause", "state", "verdict"}
+    unused = [
+        word
+        for word in words.catalogue()
+        if repr(word)[1:-1] not in told and word.replace("\n", "\\n") not in told and word not in spare
+    ]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("tap.tx_dropped", ["tap", "tx_dropped", "tx", "drop"]),
+        ("Drops, dropped, dropping!", ["drop", "drop", "drop"]),
+        ("vnet 丢包", ["vnet", "丢包"]),
+        ("环形队列满", ["环形", "形队", "队列", "列满"]),
+        ("包", ["包"]),
+        ("tun_net_xmit()", ["tun_net_xmit", "tun", "net", "xmit"]),
+        ("vm-exit", ["vm", "exit"]),
+    ],
+)
+def test_a_text_is_found_by_words_parts_and_pairs(text: str, found: list[str]) -> None:
+    assert list(search.terms(text)) == found
+
+
+def test_a_drawing_stands_for_the_block_that_plain_markdown_shows() -> None:
+    text = (
+        "a\n<!-- drawing: path, instead of the next block -->\n```\nNIC\n```\nb\n<!-- drawing: ring -->\nc\n"
+    )
+    assert stubs.with_drawings(text) == "a\n```{kb-drawing} path\n```\nb\n```{kb-drawing} ring\n```\nc\n"
