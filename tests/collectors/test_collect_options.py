@@ -17,7 +17,12 @@ from collectors.fake_host import QUICK, SCRIPT, TREE, FakeHost
 
 USAGE = [
     ("--nonsense",),
-    ("--guest", "web01"),
+    ("--guest",),
+    ("--guest", ""),
+    ("--guest", "a/b"),
+    ("--guest-file", "web01"),
+    ("--guest-file", "=x"),
+    ("--guest-file", "web01=/nowhere/at/all"),
     ("surplus",),
     ("--output",),
     ("--output", ""),
@@ -123,10 +128,11 @@ def test_list_says_what_the_knowledge_base_says(shell: list[str]) -> None:
 
 
 def test_dry_run_prints_every_capture_and_runs_nothing(host: FakeHost, shell: list[str]) -> None:
-    outcome = host.run(shell, "--dry-run", "--trace", "5")
+    asked = ("--trace", "5", "--guest", "all", "--guest-file", f"web01={host.root}/proc/stat", "--rings")
+    outcome = host.run(shell, "--dry-run", *asked)
 
     known = yaml.safe_load((TREE / "kb" / "captures" / "host.yaml").read_text(encoding="utf-8"))["captures"]
-    shown = set(re.findall(r"^(?:host/[^/]*|series)/([a-z-]+): ", outcome.stdout, re.MULTILINE))
+    shown = set(re.findall(r"^(?:(?:host|guest/VM)/[^/]*|series)/([a-z-]+): ", outcome.stdout, re.MULTILINE))
     assert outcome.returncode == 0
     assert shown == {row["id"] for row in known}
     assert outcome.stderr == ""

@@ -19,14 +19,32 @@ import vnetkb.parsers
 from vnetkb.parsers.errors import ParseError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-SHARED = {"errors", "text", "json_text", "tc_text"}
+SHARED = {"errors", "text", "json_text", "tc_text", "windows_text"}
 NAMES = sorted({module.name for module in pkgutil.iter_modules(vnetkb.parsers.__path__)} - SHARED)
 OVS_TABLES = {"bridge", "interface", "ipfix", "mirror", "netflow", "open_vswitch", "port", "qos", "queue"}
 OVS_TABLES |= {"json", "sample_collectors", "sflow"}
-JSON = {"ip_link", "tc_qdisc", "bridge_link"} | {f"ovs_{name}" for name in OVS_TABLES}
+JSON = {
+    "agent_info",
+    "agent_interfaces",
+    "agent_reply",
+    "win_counters",
+    "win_rows",
+    "ip_link",
+    "tc_qdisc",
+    "bridge_link",
+} | {f"ovs_{name}" for name in OVS_TABLES}
 # these hold text or a few values, not a row for each line
 BY_BLOCKS = {"ethtool_blocks", "ethtool_k", "libvirt_version", "ovs_version", "proc_version", "tool_versions"}
-BY_BLOCKS |= {"virsh_dumpxml", "ethtool_i", "ethtool_l", "ovs_memory", "ovs_fdb_stats"}
+BY_BLOCKS |= {
+    "virsh_dumpxml",
+    "ethtool_i",
+    "ethtool_l",
+    "ethtool_g",
+    "ethtool_s",
+    "virtio_queue_status",
+    "ovs_memory",
+    "ovs_fdb_stats",
+}
 BY_BLOCKS |= {"ovs_datapath_flows", "ovs_dump_flows", "ovs_dump_ports", "ovs_meter_stats"}
 relaxed = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
