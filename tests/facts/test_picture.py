@@ -30,7 +30,9 @@ def test_a_taps_path_counts_each_point_and_marks_where_packets_are_lost(tmp_path
         [Device("vnet3", (100, 268), (900, 1400))],
         captures={"host/0/tc-qdisc": qdisc[0], "host/1/tc-qdisc": qdisc[1]},
     )
-    picture = only(host, tmp_path).picture
+    one, of_its_qdisc = build(read_bundle(host.write(tmp_path)), KB).observations
+    assert (of_its_qdisc.symptom.counter, of_its_qdisc.symptom.delta) == ("qdisc.drops", 2)
+    picture = one.picture
     assert picture is not None
     path = picture.path
     assert path is not None

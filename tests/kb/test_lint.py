@@ -456,8 +456,40 @@ def test_a_fault_is_told_with_its_place(  # noqa: PLR0917 - the columns of the t
 
 def test_a_site_that_no_cause_names_is_told_at_the_site(copy: Path) -> None:
     replace(copy, FULL, ", box.box_xmit.detached]", "]")
-    text = "box.box_xmit.detached: it moves tap.tx_dropped, and no cause names it"
+    text = "box.box_xmit.detached: it moves tap.tx_dropped, and no cause that explains that names it"
     assert [str(fault) for fault in lint_kb(copy)] == [f"{SITES}: {text} [site-without-rule]"]
+
+
+def test_a_site_that_a_cause_cannot_name_on_some_kernel_is_told_with_the_kernel(copy: Path) -> None:
+    replace(
+        copy, FULL, "sites: [box.box_xmit.ring_full, box.box_xmit.detached]", "sites: [box.box_xmit.detached]"
+    )
+    replace(copy, TOO_SMALL, "\ndoc:", "\napplies_when: [{behaviour: box-has-ring, present: false}]\ndoc:")
+    told = [fault.text for fault in lint_kb(copy) if fault.code is FaultCode.SITE_WITHOUT_RULE]
+    text = "it moves tap.tx_dropped in 6.1, and no cause that explains that names it"
+    assert f"box.box_xmit.ring_full: {text}" in told
+
+
+SYMPTOMS = """symptoms:
+  - counter: tap.tx_dropped
+    called: host TX dropped (= guest RX)
+    passed: []
+    share_of: null
+"""
+
+
+def test_a_counter_of_loss_is_a_symptom_or_says_why_not(copy: Path) -> None:
+    held = "unwatched:\n  - {id: held, counters: [tap.rx_dropped], why: Held by another.}\n"
+    (copy / "unwatched.yaml").write_text(held, encoding="utf-8")
+    (copy / "symptoms.yaml").write_text(SYMPTOMS, encoding="utf-8")
+    assert lint_kb(copy) == []
+    (copy / "unwatched.yaml").unlink()
+    assert [(fault.code, fault.file) for fault in lint_kb(copy)] == [
+        (FaultCode.UNWATCHED, "counters/box.yaml")
+    ]
+    both = held.replace("[tap.rx_dropped]", "[tap.rx_dropped, tap.tx_dropped]")
+    (copy / "unwatched.yaml").write_text(both, encoding="utf-8")
+    assert [(fault.code, fault.file) for fault in lint_kb(copy)] == [(FaultCode.UNWATCHED, "unwatched.yaml")]
 
 
 def test_a_duplicate_is_told_with_the_other_file(copy: Path) -> None:
@@ -531,5 +563,5 @@ def test_an_overlay_that_is_laid_out_otherwise_is_a_fault(copy: Path, tmp_path: 
 
 def test_every_kind_of_fault_is_tested() -> None:
     tested = {row[3] for row in BROKEN}
-    tested |= {FaultCode.DUPLICATE, FaultCode.SITE_WITHOUT_RULE, FaultCode.LAYOUT}
+    tested |= {FaultCode.DUPLICATE, FaultCode.SITE_WITHOUT_RULE, FaultCode.LAYOUT, FaultCode.UNWATCHED}
     assert tested == set(FaultCode)

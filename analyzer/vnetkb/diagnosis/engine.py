@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from vnetkb.diagnosis.conditions import Situation, evaluate
 from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
 from vnetkb.diagnosis.wording import Speaker, shell_word
 from vnetkb.facts.model import Notice
-from vnetkb.kb.model import Effect, Harm, RuleKind, Status
+from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from vnetkb.facts.model import Observation, Observations
-    from vnetkb.kb.model import KnowledgeBase, Rule
+    from vnetkb.facts.model import FactSource, Observation, Observations
+    from vnetkb.kb.model import KnowledgeBase, Rule, RuleTest
 
 SHARED = {
     "vm": "all on {name}",
@@ -27,6 +28,7 @@ SHARED = {
     "device": "all on {name}",
 }
 SAMPLER = "sFlow"
+OF_A_LOSS = "drop."
 HARM_ORDER = (Harm.HARMFUL, Harm.WATCH, Harm.UNKNOWN, Harm.HARMLESS)
 
 
@@ -43,7 +45,7 @@ def diagnose(
     """
     chosen, past = [], 0
     for observation in observations.observations:
-        if devices and observation.subject.name not in devices:
+        if not _asked(observation.subject.name, devices):
             continue
         if observation.symptom.state == "past" and not (every or devices):
             past += 1
@@ -55,6 +57,7 @@ def diagnose(
     findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
     losing = {(finding.subject.kind, finding.subject.name) for finding in findings}
     notices.extend(_advice(observations, kb, losing, devices))
+    notices.extend(_advice_on_loss(observations, kb, chosen))
     return Diagnosis(
         observations.bundle_name,
         observations.bundle_sha256,
@@ -284,18 +287,59 @@ def _advice(
         if rule.kind is RuleKind.CAUSE:
             continue
         for (kind, name), source in observations.subjects.items():
-            if (devices and name not in devices) or (rule.kind is RuleKind.ADVICE and (kind, name) in losing):
+            if not _asked(name, devices) or (rule.kind is RuleKind.ADVICE and (kind, name) in losing):
                 continue
-            situation = Situation(source, observations.behaviours)
-            if not all(evaluate(condition, situation).truth for condition in rule.applies_when):
-                continue
-            for test in rule.tests:
-                outcome = evaluate(test.condition, situation)
-                if effect_of(test, outcome) is Effect.CONFIRMS and test.says:
-                    text = Speaker(dict(source.words()), source, kb).fill(test.says)
-                    warn = rule.kind is RuleKind.ADVICE or (kind, name) in losing
-                    notices.append(Notice("warning" if warn else "info", name, text, rule.id))
+            warn = rule.kind is RuleKind.ADVICE or (kind, name) in losing
+            level: Literal["info", "warning"] = "warning" if warn else "info"
+            texts = _confirmed_texts(rule, source, source.words(), observations, kb)
+            notices += [Notice(level, name, text, rule.id) for text in texts]
     return notices
+
+
+def _advice_on_loss(
+    observations: Observations, kb: KnowledgeBase, chosen: Sequence[Observation]
+) -> list[Notice]:
+    """Advice about a loss itself: rules of kind advice that look at how the counter moved."""
+    rules = [
+        rule
+        for rule in kb.rules.values()
+        if rule.kind is RuleKind.ADVICE
+        and any(name.startswith(OF_A_LOSS) for condition in rule.applies_when for name in facts_of(condition))
+    ]
+    return [
+        Notice("info", observation.subject.name, text, rule.id)
+        for rule in rules
+        for observation in chosen
+        for text in _confirmed_texts(rule, observation.facts, observation.words, observations, kb)
+    ]
+
+
+def _confirmed_texts(
+    rule: Rule, source: FactSource, words: Mapping[str, str], observations: Observations, kb: KnowledgeBase
+) -> list[str]:
+    """What a correction or an advice says where it holds; nothing where a test of it rules it out."""
+    situation = Situation(source, observations.behaviours)
+    if not all(evaluate(condition, situation).truth for condition in rule.applies_when):
+        return []
+    effects = [(test, effect_of(test, evaluate(test.condition, situation))) for test in rule.tests]
+    if any(effect is Effect.RULES_OUT for _, effect in effects):
+        return []
+    speaker = Speaker(dict(words), source, kb)
+    return [
+        replace(speaker, about=_about(test)).fill(test.says)
+        for test, effect in effects
+        if effect is Effect.CONFIRMS and test.says
+    ]
+
+
+def _about(test: RuleTest) -> str | None:
+    """The fact that {value} stands for in what a test says."""
+    return test.condition.fact if isinstance(test.condition, FactTest) else None
+
+
+def _asked(name: str, devices: Collection[str]) -> bool:
+    """Whether a subject is among the devices asked for; what sits on a device is named after it."""
+    return not devices or name in devices or name.partition(" ")[0] in devices
 
 
 __all__ = ["Status", "diagnose"]

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts import (
     conntrack,
+    device_counts,
+    device_place,
     device_settings,
     monitoring,
     ovs_bridge,
     ovs_datapath,
     ovs_port,
+    qdisc,
+    silent,
     silent_switch,
+    softnet,
     tap_device,
     tap_reader,
     tap_ring,
@@ -36,7 +41,17 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import KnowledgeBase, WatchedCounter
 
 # Importing these registers the functions that compute facts.
-PROVIDED_BY = (device_settings, ovs_port, tap_device, tap_reader, tap_ring, tap_trace)
+PROVIDED_BY = (
+    device_counts,
+    device_place,
+    device_settings,
+    ovs_port,
+    softnet,
+    tap_device,
+    tap_reader,
+    tap_ring,
+    tap_trace,
+)
 
 U32_BEHAVIOUR = "tap-drops-per-cpu-u32"
 OVS_DOUBLES = "ovs-counters-doubled"
@@ -56,14 +71,19 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     for one in kb.symptoms.values():
         watched.setdefault(one.subject, []).append(one)
     devices = _devices(tables, topology, behaviours)
+    taps = [device for device in devices if isinstance(device, TapFacts)]
     moving = [d for d in devices if any(_may_have_moved(d, one) for one in watched.get(d.kind, ()))]
+    moving += [tap for tap in silent.suspects(taps) if tap not in moving]
     timeline = _timeline(tables, topology, moving)
     if timeline is not None:
         for device in moving:
             device.look_at(timeline)
     bridges = list(ovs_bridge.subjects(topology))
-    sources: list[SubjectSource] = [*devices, *bridges]
+    sources: list[SubjectSource] = [*devices, *qdisc.losing(devices), *bridges]
     sources += [*ovs_datapath.subjects(topology), *conntrack.subjects(topology)]
+    queues = softnet.SoftnetFacts(tables)
+    if queues.counted("dropped") is not None and not _held_by_devices(queues, devices):
+        sources.append(queues)
     quotes = Quotes(tables, topology)
     observations = tuple(
         observation
@@ -71,6 +91,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for one in watched.get(source.subject.kind, ())
         if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
+    observations += tuple(silent.observe(taps, _span(bundle)))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
     observations = tuple(monitoring.with_watches(one, topology) for one in observations)
     manifest = bundle.manifest
@@ -116,6 +137,14 @@ def _devices(tables: Tables, topology: Topology, behaviours: Mapping[str, bool |
     taps: list[DeviceFacts] = [TapFacts(name, tables, topology, u32=u32) for name in topology.taps]
     others = topology.other_devices.items()
     return taps + [DeviceFacts(kind, name, tables, topology) for name, kind in others]
+
+
+def _held_by_devices(queues: softnet.SoftnetFacts, devices: Iterable[DeviceFacts]) -> bool:
+    """Whether the devices account for what the CPUs' queues refused: the same packets are in rx_dropped."""
+    refused = queues.counted("dropped")
+    if refused is None or not refused.delta:
+        return False
+    return refused.delta <= sum(max(0, device.delta("rx_dropped") or 0) for device in devices)
 
 
 def _timeline(tables: Tables, topology: Topology, devices: Iterable[DeviceFacts]) -> Timeline | None:

@@ -21,7 +21,7 @@ SAMPLERS = (("sflow", "sFlow"), ("netflow", "NetFlow"), ("ipfix", "IPFIX"))
 def with_watches(observation: Observation, topology: Topology) -> Observation:
     """Return the observation with the monitoring that watches its subject, if that is a port of a bridge."""
     bridge = topology.switch.bridge_of.get(observation.subject.name)
-    if bridge is None:
+    if bridge is None or observation.subject.kind == "ovs_bridge":
         return observation
     return replace(observation, watches=watches(topology, observation.subject.name, bridge))
 

@@ -38,6 +38,8 @@ class SymptomFacts:
         fields = [counter.partition(".")[2] for counter in watched.passed]
         self.passed = [one for field in fields if (one := source.counted(field)) is not None]
         self.has_denominator = bool(fields) and len(fields) == len(self.passed)
+        self.holds_lost = watched.passed_holds_lost
+        self.metrics = watched.metrics
         self._facts: dict[str, Fact] = {}
 
     def fact(self, name: str) -> Fact:
@@ -61,14 +63,23 @@ class SymptomFacts:
     @property
     def passed_delta(self) -> int | None:
         """How many packets went the right way meanwhile; None when that is not known."""
-        return total([one.delta for one in self.passed]) if self.has_denominator else None
+        if not self.has_denominator:
+            return None
+        return self._without_lost(total([one.delta for one in self.passed]), self.counted.delta)
+
+    def _without_lost(self, passed: int | None, lost: int | None) -> int | None:
+        """Take the lost out of a number that holds them; read at another time it may be smaller."""
+        if not self.holds_lost or passed is None or lost is None:
+            return passed
+        return max(0, passed - lost)
 
     @property
     def passed_samples(self) -> tuple[int | None, ...]:
         """The same for each interval of the series."""
         if not self.has_denominator:
             return tuple(None for _ in self.drops)
-        return tuple(total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
+        sums = (total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
+        return tuple(self._without_lost(a, b) for a, b in zip(sums, self.drops, strict=False))
 
     @property
     def peak_rate(self) -> float | None:
@@ -156,6 +167,30 @@ def _peak_ratio(symptom: SymptomFacts) -> Fact:
     return Fact("drop.peak_ratio", max(known), samples=samples, captures=symptom.counted.sample_captures)
 
 
+def _metric(symptom: SymptomFacts, name: str, index: int) -> Fact:
+    if not symptom.metrics:
+        return Fact(name, why_unknown="node_exporter does not show it")
+    return Fact(name, symptom.metrics[index], captures=symptom.captures)
+
+
+@provides("alarm.lost_metric")
+def _lost_metric(symptom: SymptomFacts) -> Fact:
+    return _metric(symptom, "alarm.lost_metric", 0)
+
+
+@provides("alarm.passed_metric")
+def _passed_metric(symptom: SymptomFacts) -> Fact:
+    return _metric(symptom, "alarm.passed_metric", 1)
+
+
+@provides("alarm.offered")
+def _offered(symptom: SymptomFacts) -> Fact:
+    """How many packets there were altogether, lost and passed."""
+    both = total([symptom.counted.delta, symptom.passed_delta])
+    why = "" if both is not None else "no counter tells how many packets went the right way meanwhile"
+    return Fact("alarm.offered", both, captures=symptom.captures, why_unknown=why)
+
+
 def observe(
     source: SubjectSource, watched: WatchedCounter, seconds: float | None, quotes: Quotes | None = None
 ) -> Observation | None:
@@ -169,7 +204,7 @@ def observe(
     """
     field = watched.counter.partition(".")[2]
     counted = source.counted(field)
-    if counted is None or not counted.last:
+    if counted is None or not counted.last or _is_another(source, watched, counted):
         return None
     facts = SymptomFacts(source, watched, counted, seconds)
     delta = None if counted.one_snapshot else counted.delta
@@ -199,6 +234,19 @@ def observe(
         source.scopes(),
         Picture(facts, quotes),
     )
+
+
+def _is_another(source: SubjectSource, watched: WatchedCounter, counted: Counted) -> bool:
+    """Whether the number is another counter's under a second name: both moved alike, or stand alike."""
+    for counter in watched.unless_equals:
+        other = source.counted(counter.partition(".")[2])
+        if other is None:
+            continue
+        if counted.delta is not None and other.delta == counted.delta != 0:
+            return True
+        if not counted.delta and other.last == counted.last:
+            return True
+    return False
 
 
 def disagreements(observation: Observation) -> list[Notice]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # include/uapi/linux/if_tun.h; sysfs shows tun->flags, where IFF_PERSIST is 0x0800.
 IFF_TAP = 0x0002
+IFF_NAPI_FRAGS = 0x0020
 IFF_BACKPRESSURE = 0x0080
 IFF_MULTI_QUEUE = 0x0100
 IFF_PERSIST = 0x0800
@@ -72,6 +73,37 @@ def _persistent(tap: TapFacts) -> Fact:
 @provides("tap.is_layer_2")
 def _is_layer_2(tap: TapFacts) -> Fact:
     return _flag(tap, "tap.is_layer_2", IFF_TAP)
+
+
+@provides("tap.napi_frags")
+def _napi_frags(tap: TapFacts) -> Fact:
+    return _flag(tap, "tap.napi_frags", IFF_NAPI_FRAGS)
+
+
+@provides("tap.cut_bytes")
+def _cut_bytes(tap: TapFacts) -> Fact:
+    """Bytes that the queueing discipline handed on and the tap did not deliver, in equally many packets."""
+    name = "tap.cut_bytes"
+    snapshots = tap.tables.snapshots
+    roots = [[row for row in tap.topology.qdiscs(tap.name, n) if row.root] for n in snapshots]
+    if len(snapshots) < 2 or any(len(one) != 1 or one[0].packets is None for one in roots):  # noqa: PLR2004
+        return Fact(name, missing=("tc-qdisc",), why_unknown="it needs two snapshots of a qdisc that counts")
+    first, last = roots[0][0], roots[-1][0]
+    sent, handed = (last.packets or 0) - (first.packets or 0), (last.bytes or 0) - (first.bytes or 0)
+    delivered, got = tap.between_snapshots("tx_packets"), tap.between_snapshots("tx_bytes")
+    if not sent or sent != delivered or got is None:
+        return Fact(name, why_unknown="the two do not count the same packets")
+    captures = (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths())
+    return Fact(name, max(0, handed - got), captures=captures)
+
+
+@provides("guest.mergeable_buffers")
+def _mergeable(tap: TapFacts) -> Fact:
+    """Whether QEMU offers the guest's NIC to join buffers; whether its driver accepts is not seen here."""
+    name = "guest.mergeable_buffers"
+    if tap.topology.nic_argument(tap.name, "mrg_rxbuf") == "off":
+        return Fact(name, value=False, captures=(tap.tables.once_path("proc-cmdline"),))
+    return Fact(name, why_unknown="it is offered, but whether the guest's driver accepted it is not seen")
 
 
 @provides("tap.backpressure")

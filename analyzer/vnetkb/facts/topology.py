@@ -8,11 +8,15 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from vnetkb.facts.softnet import Softnet
 from vnetkb.facts.switch import Switch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from vnetkb.facts.tables import Tables
     from vnetkb.parsers.sysfs_net_links import DeviceLinks
+    from vnetkb.parsers.tc_qdisc import Qdisc
 
 
 DEFAULT_RECEIVE_BUFFERS = 256
@@ -95,6 +99,11 @@ class Topology:
                     continue
                 found[name] = _kind_of(link.kind if link is not None else None, place)
         return dict(sorted(found.items()))
+
+    @cached_property
+    def softnet(self) -> Softnet:
+        """The host's receive queues of the CPUs."""
+        return Softnet(self.tables)
 
     def links(self, n: int) -> dict[str, Any]:
         """Rows of ``ip -s -d link`` of snapshot ``n`` by device name, from JSON or, failing that, text."""
@@ -279,6 +288,23 @@ class Topology:
     def guest_mac(self, tap: str) -> str | None:
         """MAC address of the guest's NIC behind the tap, from libvirt or QEMU's arguments."""
         return self._domain_interfaces.get(tap, (None, None))[1] or self._qemu_nics.get(tap, {}).get("mac")
+
+    @cached_property
+    def _qdiscs(self) -> dict[int, dict[str, list[Qdisc]]]:
+        found: dict[int, dict[str, list[Qdisc]]] = {}
+        for n in self.tables.snapshots:
+            of_device = found.setdefault(n, {})
+            for row in self.tables.get("tc-qdisc", n) or self.tables.get("tc-qdisc-text", n) or ():
+                of_device.setdefault(row.dev, []).append(row)
+        return found
+
+    def qdiscs(self, device: str, n: int) -> Sequence[Qdisc]:
+        """Queueing disciplines of a device in snapshot ``n``, from JSON or, failing that, text."""
+        return self._qdiscs.get(n, {}).get(device, ())
+
+    def nic_argument(self, tap: str, key: str) -> str | None:
+        """One of QEMU's arguments (-device) for the guest's NIC; None where it is not given or not seen."""
+        return self._qemu_nics.get(tap, {}).get(key)
 
     def receive_buffers(self, tap: str) -> int | None:
         """Size of the guest's receive virtqueue: how many buffers it can have posted for each queue.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
-from vnetkb.kb import load, model, strict_yaml, walkthrough
+from vnetkb.kb import kernels, load, model, strict_yaml, walkthrough
 from vnetkb.kb.read import Problem
 from vnetkb.language import Language
 
@@ -61,6 +61,7 @@ class FaultCode(StrEnum):
     KERNELS = "kernels"
     FEATURE = "feature"
     UNUSED = "unused"
+    UNWATCHED = "unwatched"
     WALKTHROUGH = "walkthrough"
 
 
@@ -94,6 +95,21 @@ PLACEHOLDERS = frozenset(
 )
 """What texts may name in braces besides facts; `vnetkb.facts` has a value for each."""
 
+DEVICE_KINDS = (
+    "bond",
+    "bridge",
+    "macvtap",
+    "netdev",
+    "nic",
+    "ovs_internal",
+    "tap",
+    "veth",
+    "virtio_net",
+    "vlan",
+)
+"""Kinds of counters that are kinds of network device: what moves `netdev.rx_dropped` moves that of any."""
+
+_NEWEST_UPDATE = 9999
 _CONFIRMED = frozenset({model.Status.CONFIRMED, model.Status.LIKELY})
 _SAID = frozenset(
     {model.Effect.CONFIRMS, model.Effect.RULES_OUT, model.Effect.SUPPORTS, model.Effect.WEAKENS}
@@ -168,6 +184,7 @@ def lint_documents(documents: Sequence[load.Document]) -> list[Fault]:
         check.remedies,
         check.harm,
         check.symptoms,
+        check.watched,
     ):
         check_one()
     check.reach()
@@ -257,10 +274,28 @@ class _Check:
 
     def symptoms(self) -> None:
         for watched in self._kb.symptoms.values():
-            self._known("counter", [watched.counter, *watched.passed], "symptoms", watched.counter, "counter")
+            named = [watched.counter, *watched.passed, *watched.unless_equals]
+            self._known("counter", named, "symptoms", watched.counter, "counter")
             if bool(watched.passed) != (watched.share_of is not None):
                 text = "expected share_of with passed, and null without"
                 self._add(FaultCode.VALUE, "symptoms", watched.counter, ("share_of",), text)
+
+    def watched(self) -> None:
+        """Report counters of loss that are neither a symptom nor said to be none."""
+        if not self._kb.symptoms:
+            return
+        held: set[str] = set()
+        for group in self._kb.unwatched.values():
+            self._known("counter", group.counters, "unwatched", group.id, "counters")
+            for counter in group.counters:
+                if counter in held or counter in self._kb.symptoms:
+                    text = f"{counter} is a symptom, or is named twice"
+                    self._add(FaultCode.UNWATCHED, "unwatched", group.id, ("counters",), text)
+            held |= set(group.counters)
+        for one in self._kb.counters.values():
+            if one.is_loss and one.id not in self._kb.symptoms and one.id not in held:
+                text = "it counts losses, and neither symptoms.yaml nor unwatched.yaml names it"
+                self._add(FaultCode.UNWATCHED, "counters", one.id, (), text)
 
     def remedies(self) -> None:
         """Check the placeholders of what a reader may paste."""
@@ -269,17 +304,68 @@ class _Check:
                 self._placeholders("remedies", remedy.id, text, (key,))
 
     def reach(self) -> None:
-        """Report the sites that move a loss counter and that no cause names."""
-        reached = {site for rule in self._kb.rules.values() if _is_cause(rule) for site in rule.sites}
-        explained = {
-            counter for rule in self._kb.rules.values() if _is_cause(rule) for counter in rule.explains
-        }
-        for site in self._kb.sites.values():
-            counters = [move.counter for move in site.moves if move.shown and self._is_loss(move.counter)]
-            wanted = sorted(set(counters) & explained)
-            if wanted and site.id not in reached:
-                text = f"it moves {', '.join(wanted)}, and no cause names it"
-                self._add(FaultCode.SITE_WITHOUT_RULE, "sites", site.id, (), text)
+        """Report the sites that move a watched counter and that no cause can name on some kernel.
+
+        Watched are the symptoms and whatever a cause explains. A cause that needs a behaviour which a kernel
+        series lacks cannot name a site there.
+        """
+        causes = [rule for rule in self._kb.rules.values() if _is_cause(rule)]
+        watched = {counter for rule in causes for counter in rule.explains} | set(self._kb.symptoms)
+        for counter in sorted(watched & set(self._kb.counters)):
+            if not self._is_loss(counter):
+                continue
+            for site, shown in self._movers(counter):
+                naming = [rule for rule in causes if counter in rule.explains and site.id in rule.sites]
+                lacking = [
+                    series
+                    for series in shown
+                    if not any(self._may_apply(rule, series) is not False for rule in naming)
+                ]
+                if lacking:
+                    where = "" if len(lacking) == len(shown) else f" in {', '.join(lacking)}"
+                    text = f"it moves {counter}{where}, and no cause that explains that names it"
+                    self._add(FaultCode.SITE_WITHOUT_RULE, "sites", site.id, (), text)
+
+    def _movers(self, counter: str) -> list[tuple[Site, tuple[str, ...]]]:
+        """Return the sites that move a counter, with the kernel series in which it shows.
+
+        Of a kind of device that has no sites of its own for a statistic: those of any network device.
+        """
+        found = self._movers_of(counter)
+        kind, _, field = counter.partition(".")
+        return found or (self._movers_of(f"netdev.{field}") if kind in DEVICE_KINDS else [])
+
+    def _movers_of(self, counter: str) -> list[tuple[Site, tuple[str, ...]]]:
+        return [
+            (site, move.shown)
+            for site in self._kb.sites.values()
+            for move in site.moves
+            if move.counter == counter and move.shown
+        ]
+
+    def _may_apply(self, rule: model.Rule, series: str) -> bool | None:
+        """Tell whether a kernel series' behaviours let a rule apply; None where they do not decide it."""
+        return _every(self._truth(condition, series) for condition in rule.applies_when)
+
+    def _truth(self, condition: model.Condition, series: str) -> bool | None:
+        match condition:
+            case model.AllOf(parts):
+                return _every(self._truth(part, series) for part in parts)
+            case model.AnyOf(parts):
+                none = _every(self._truth(model.Not(part), series) for part in parts)
+                return None if none is None else not none
+            case model.Not(part):
+                inner = self._truth(part, series)
+                return None if inner is None else not inner
+            case model.BehaviourIs(name, present):
+                behaviour = self._kb.behaviours.get(name)
+                if behaviour is None or behaviour.program != "kernel":
+                    return None
+                newest = (*kernels.numbers(series), _NEWEST_UPDATE)
+                known = kernels.in_ranges(behaviour, "upstream", newest)
+                return None if known is None else known is present
+            case _:
+                return None
 
     def used(self) -> None:
         """Report remedies that no rule names."""
@@ -348,6 +434,9 @@ class _Check:
             if site is None:
                 continue
             possible = {move.counter for move in site.moves if move.shown}
+            for counter in tuple(possible):
+                kind, _, field = counter.partition(".")
+                possible |= {f"{each}.{field}" for each in DEVICE_KINDS} if kind == "netdev" else set()
             possible |= {"silent"} if site.silent else set()
             if not possible & set(rule.explains):
                 moved = ", ".join(sorted(possible)) or "nothing"
@@ -490,6 +579,13 @@ def _fault(file: str, problem: Problem) -> Fault:
 
 def _is_cause(rule: model.Rule) -> bool:
     return rule.kind is model.RuleKind.CAUSE
+
+
+def _every(truths: Iterable[bool | None]) -> bool | None:
+    known = list(truths)
+    if False in known:
+        return False
+    return None if None in known else True
 
 
 def _series(version: str) -> str:

@@ -62,6 +62,7 @@ _KINDS: Mapping[str, _Kind] = {
     "remedies": _Kind("remedies", "read_remedy"),
     "harm": _Kind("harm", "read_harm"),
     "symptoms": _Kind("symptoms", "read_symptom", "counter"),
+    "unwatched": _Kind("unwatched", "read_unwatched"),
 }
 KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind of document."""
@@ -282,6 +283,7 @@ class _Items:
             remedies=self._found["remedies"],
             harm=_harm_in_order(self._found["harm"], self._origins),
             symptoms=self._found["symptoms"],
+            unwatched=self._found["unwatched"],
             origins=_OnFirstUse(self._all_origins),
             _children=_children(rules),
         )

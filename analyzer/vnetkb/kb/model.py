@@ -425,6 +425,10 @@ class WatchedCounter:
         passed: Counters of the same subject whose sum counts what was not lost; empty if nothing counts that.
         share_of: What the lost and the passed are together, in words; `None` without the latter.
         doc: More for the reference, may be empty.
+        passed_holds_lost: Whether the lost are counted in `passed` as well.
+        metrics: What node_exporter calls the counter, and the sum of `passed`; empty where it shows them not.
+        unless_equals: Counters of the same subject; where one of them moved by the same number, that one is
+            the finding and this is the same stored number under another name.
     """
 
     counter: str
@@ -433,6 +437,24 @@ class WatchedCounter:
     passed: tuple[str, ...]
     share_of: str | None
     doc: str
+    passed_holds_lost: bool = False
+    unless_equals: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Counters of loss that are never a symptom, and why.
+
+    Attributes:
+        id: Its name.
+        counters: The counters.
+        why: Which finding tells of such a loss instead, or why it is none.
+    """
+
+    id: str
+    counters: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +511,7 @@ class KnowledgeBase:
         remedies: By id.
         harm: In the order in which they are tried.
         symptoms: The counters whose movement is a finding, by counter id.
+        unwatched: The counters of loss that are no symptom, by group.
         origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
     """
 
@@ -501,6 +524,7 @@ class KnowledgeBase:
     remedies: Mapping[str, Remedy]
     harm: tuple[HarmRule, ...]
     symptoms: Mapping[str, WatchedCounter]
+    unwatched: Mapping[str, Unwatched]
     origins: Mapping[tuple[str, str], str]
     _children: Mapping[str, tuple[str, ...]] = field(repr=False)
 

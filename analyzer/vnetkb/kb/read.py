@@ -376,7 +376,15 @@ def read_symptom(_reader: Reader, raw: dict[str, Any], _place: Place) -> model.W
         passed=tuple(raw["passed"]),
         share_of=raw["share_of"],
         doc=raw.get("doc", ""),
+        passed_holds_lost=raw.get("passed_holds_lost", False),
+        unless_equals=tuple(raw.get("unless_equals", ())),
+        metrics=tuple(raw.get("metrics", ())),
     )
+
+
+def read_unwatched(_reader: Reader, raw: dict[str, Any], _place: Place) -> model.Unwatched:
+    """Return a group of counters of the `unwatched.yaml` document."""
+    return model.Unwatched(id=raw["id"], counters=tuple(raw["counters"]), why=raw["why"])
 
 
 def read_behaviour(reader: Reader, raw: dict[str, Any], place: Place) -> model.Behaviour:

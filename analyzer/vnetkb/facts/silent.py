@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loss that no counter shows: what one point of the path handed on, and the next one never had.
+
+The two counts are read at different times and in different units (a queueing discipline counts the
+segments of a GSO packet, a tap the packet), and packets may wait in between. So a difference is a loss only
+beyond what all of that can make up; what is left is the least that was lost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.tap_ring import VHOST_BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from vnetkb.facts.tap import TapFacts
+    from vnetkb.parsers.tc_qdisc import Qdisc
+
+QDISC_TO_TAP = "qdisc-to-tap"
+BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "reader of the tap")}
+CALLED = "handed to the tap and never seen again (= guest RX)"
+SHARE_OF = "all that was sent to it"
+# Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
+SMALLEST_SEGMENT = 500
+NO_QUEUE = "noqueue"
+OFFLOADS = "segmentation-offload"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Packets that vanished between two points.
+
+    Attributes:
+        segment: Which two points.
+        at_least: The fewest that this can be, by everything else that could make the numbers differ.
+        at_most: The difference of the numbers.
+        sent: Packets handed on at the first point.
+        captures: Members that it was computed from.
+    """
+
+    segment: str
+    at_least: int
+    at_most: int
+    sent: int
+    captures: tuple[str, ...]
+
+
+def missing(tap: TapFacts) -> Missing | None:
+    """Return what the tap's queueing discipline handed on and the tap neither delivered nor dropped.
+
+    None where nothing is missing, or where the numbers cannot tell: no discipline that counts (noqueue), one
+    that was put in place anew, no second snapshot.
+    """
+    manifest = tap.tables.bundle.manifest
+    if len(manifest.snapshots) < 2:  # noqa: PLR2004
+        return None
+    ends = (manifest.snapshots[0].n, manifest.snapshots[-1].n)
+    first, last = _root(tap, ends[0]), _root(tap, ends[1])
+    if first is None or last is None or (first.kind, first.handle) != (last.kind, last.handle):
+        return None
+    delivered, lost, size = (tap.between_snapshots(key) for key in ("tx_packets", "tx_dropped", "tx_bytes"))
+    if delivered is None or lost is None or size is None:
+        return None
+    sent = (last.packets or 0) - (first.packets or 0)
+    gap = sent - delivered - lost
+    if sent <= 0 or gap <= 0:
+        return None
+    lengths = [int(end) for end in tap.fact("tap.tx_queue_len").ends if isinstance(end, int)]
+    skews = [tap.tables.seconds_apart("sysfs-net", "tc-qdisc", n) for n in ends]
+    seconds = manifest.snapshots[-1].monotonic_s - manifest.snapshots[0].monotonic_s
+    if not lengths or None in skews or seconds <= 0:
+        return None
+    rate = max(tap.peak_offered or 0.0, sent / seconds)
+    elsewhere = max(lengths) * max(1, _queues(tap)) + VHOST_BATCH
+    elsewhere += math.ceil(rate * sum(skew or 0.0 for skew in skews))
+    elsewhere += math.ceil(size / SMALLEST_SEGMENT) if _may_be_segmented(tap) else 0
+    captures = (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths())
+    return Missing(QDISC_TO_TAP, gap - elsewhere, gap, sent, captures) if gap > elsewhere else None
+
+
+def _root(tap: TapFacts, n: int) -> Qdisc | None:
+    roots = [row for row in tap.topology.qdiscs(tap.name, n) if row.root and row.kind != NO_QUEUE]
+    return roots[0] if len(roots) == 1 and roots[0].packets is not None else None
+
+
+def _queues(tap: TapFacts) -> int:
+    known = [int(end) for end in tap.fact("tap.queue_count").ends if isinstance(end, int)]
+    return max(known, default=1)
+
+
+def _may_be_segmented(tap: TapFacts) -> bool:
+    """Whether GSO packets may reach the tap: unless every segmentation offload is off."""
+    features = (tap.tables.once("ethtool-k") or {}).get(tap.name)
+    return features is None or any(
+        on for name, on in features.items() if name.endswith("segmentation-offload")
+    )
+
+
+class SilentFacts:
+    """The facts of a tap, and those about packets that vanished on its path."""
+
+    def __init__(self, tap: TapFacts, lost: Missing) -> None:
+        """Keep the sources."""
+        self.tap = tap
+        self.lost = lost
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """Empty: the series does not hold the numbers."""
+        return ()
+
+    def fact(self, name: str) -> Fact:
+        """Return a fact about what vanished, or else one of the tap."""
+        lost = self.lost
+        values: Mapping[str, int | float | str] = {
+            "silent.segment": lost.segment,
+            "silent.at_least": lost.at_least,
+            "silent.at_most": lost.at_most,
+            "drop.count": lost.at_least,
+            "drop.ratio": 100.0 * lost.at_least / lost.sent,
+        }
+        if name in values:
+            return Fact(name, values[name], captures=lost.captures)
+        if name.startswith("drop."):
+            return Fact(name, why_unknown="no counter shows this loss")
+        return self.tap.fact(name)
+
+
+def suspects(taps: Iterable[TapFacts]) -> list[TapFacts]:
+    """Return the taps on whose path something seems to be missing, to look at their series as well."""
+    return [tap for tap in taps if missing(tap) is not None]
+
+
+def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observation]:
+    """Yield an observation for each tap on whose path packets vanished.
+
+    Args:
+        taps: The taps, with their series where the bundle has one.
+        seconds: Time between the first and the last snapshot.
+    """
+    for tap in taps:
+        lost = missing(tap)
+        if lost is None:
+            continue
+        symptom = Symptom(
+            None,
+            "silent",
+            lost.at_least,
+            None,
+            lost.at_least / lost.sent,
+            seconds,
+            BETWEEN[lost.segment],
+            called=CALLED,
+            share_of=SHARE_OF,
+            captures=lost.captures,
+        )
+        facts = SilentFacts(tap, lost)
+        yield Observation(
+            tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
+        )
