@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
 OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
 HELD = (Status.CONFIRMED, Status.LIKELY)
+# Points of the path towards a guest, in a packet's order; `site.between` names two of them.
+TOWARDS_GUEST = {
+    "network stack": 0,
+    "queueing discipline": 1,
+    "device": 2,
+    "tap": 2,
+    "tap ring": 3,
+    "guest": 4,
+}
 CERTAINTY = {Status.CONFIRMED: 0, Status.LIKELY: 1, Status.OPEN: 2, Status.RULED_OUT: 3}
 
 
@@ -94,8 +103,17 @@ def judge(
 
 def _elsewhere(kb: KnowledgeBase, rule: Rule, between: tuple[str, str] | None) -> bool:
     """Whether all code sites of a cause lie between other points of the path."""
-    places = {kb.sites[name].between for name in rule.sites}
-    return between is not None and bool(places) and between not in places
+    places = [kb.sites[name].between for name in rule.sites]
+    return between is not None and bool(places) and not any(_within(place, between) for place in places)
+
+
+def _within(place: tuple[str, str] | None, between: tuple[str, str]) -> bool:
+    """Whether a part of the path lies in another one: is the same, or a part of the way to the guest."""
+    if place is None or place == between:
+        return place is not None
+    stops = [TOWARDS_GUEST.get(point) for point in (between[0], *place, between[1])]
+    known = [stop for stop in stops if stop is not None]
+    return len(known) == len(stops) and known == sorted(known)
 
 
 def _parents_first(kb: KnowledgeBase, rules: Iterable[Rule]) -> list[Rule]:

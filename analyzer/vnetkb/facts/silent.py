@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vnetkb.parsers.tc_qdisc import Qdisc
 
 QDISC_TO_TAP = "qdisc-to-tap"
-BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "reader of the tap")}
+BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "guest")}
 CALLED = "handed to the tap and never seen again (= guest RX)"
 SHARE_OF = "all that was sent to it"
 # Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
