@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from vnetkb.errors import UnusableInput, VnetkbError
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -177,7 +178,7 @@ class _Unpacked:
             self.damage, self.cut_off = _CUT_OFF, True
             return b""
         except (gzip.BadGzipFile, zlib.error) as error:
-            self.damage = f"the compressed data is damaged ({shown(str(error))})"
+            self.damage = tr("the compressed data is damaged ({error})", error=shown(str(error)))
             return b""
         self.count += len(data)
         limits = self._limits
@@ -366,10 +367,10 @@ def _members(
                 members[name] = Member(data, hashlib.sha256(data).hexdigest())
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         if inside is not None:
-            return f"the archive is cut off inside {shown(inside)}", True
+            return tr("the archive is cut off inside {member}", member=shown(inside)), True
         if not headers.damaged:
             return _CUT_OFF, True
-        return f"the archive is damaged ({shown(str(error))})", False
+        return tr("the archive is damaged ({error})", error=shown(str(error))), False
     if headers.ended:
         return None, False
     return ("a header in the archive is damaged", False) if headers.damaged else (_CUT_OFF, True)

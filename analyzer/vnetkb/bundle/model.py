@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vnetkb.bundle.archive import shown
 from vnetkb.bundle.manifest import member_path
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,8 +74,12 @@ class Bundle:
             return self._damage[key]
         capture = self._captures.get(key)
         if capture is None or capture.absent is None:
-            return f"{self.path(capture_id, snapshot, scope)} was not collected"
-        return f"{self.path(capture_id, snapshot, scope)} is missing: {reason_of(capture.absent)}"
+            return tr("{file} was not collected", file=self.path(capture_id, snapshot, scope))
+        return tr(
+            "{file} is missing: {reason}",
+            file=self.path(capture_id, snapshot, scope),
+            reason=reason_of(capture.absent),
+        )
 
     def path(self, capture_id: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Return the member path of a capture inside the top folder, like ``host/1/sysfs-net``."""
@@ -83,18 +88,20 @@ class Bundle:
 
 
 _REASONS = {
-    "tool-missing": "the host has no such tool",
-    "not-root": "the collector did not run as root",
-    "not-supported": "this host does not support it",
-    "timed-out": "the command took too long",
-    "not-asked": "it was not asked for",
-    "failed": "the command failed",
-    "empty": "there was nothing to take",
-    "not-found": "there was nothing of this kind",
+    "tool-missing": mark("the host has no such tool"),
+    "not-root": mark("the collector did not run as root"),
+    "not-supported": mark("this host does not support it"),
+    "timed-out": mark("the command took too long"),
+    "not-asked": mark("it was not asked for"),
+    "failed": mark("the command failed"),
+    "empty": mark("there was nothing to take"),
+    "not-found": mark("there was nothing of this kind"),
 }
 
 
 def reason_of(absent: Absent) -> str:
     """Return in plain words why the collector did not take a capture."""
-    reason = _REASONS.get(absent.reason, shown(absent.reason))
-    return f"{reason} ({shown(absent.detail)})" if absent.detail else reason
+    reason = tr(_REASONS[absent.reason]) if absent.reason in _REASONS else shown(absent.reason)
+    if not absent.detail:
+        return reason
+    return tr("{reason} ({detail})", reason=reason, detail=shown(absent.detail))

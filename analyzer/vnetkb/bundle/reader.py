@@ -10,6 +10,7 @@ from vnetkb.bundle.limits import DEFAULT_LIMITS
 from vnetkb.bundle.manifest import ManifestFault, is_newer_minor, parse_manifest
 from vnetkb.bundle.model import Bundle, BundleNotice
 from vnetkb.errors import UnusableInput
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,10 +94,15 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
         ) from None
     notices: list[BundleNotice] = []
     if archive.damage is not None:
-        notices.append(BundleNotice("warning", None, f"{archive.damage}: what was read before that is used"))
+        notices.append(
+            BundleNotice(
+                "warning", None, tr("{damage}: what was read before that is used", damage=archive.damage)
+            )
+        )
     if is_newer_minor(manifest.schema_version):
-        text = (
-            f"schema {manifest.schema_version} is newer than this vnetkb: what it does not know is left out"
+        text = tr(
+            "schema {version} is newer than this vnetkb: what it does not know is left out",
+            version=manifest.schema_version,
         )
         notices.append(BundleNotice("info", MANIFEST, text))
     captures: dict[Key, Capture] = {}
@@ -111,8 +117,10 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
         if fault is None:
             data[key] = _whole_lines(archive.members[capture.path].data, capture, notices)
         else:
-            damage[key] = f"{shown(capture.path)} is not used: {fault.text}"
-            notices.append(BundleNotice("warning", shown(capture.path), f"not used: {fault.text}"))
+            damage[key] = tr("{file} is not used: {fault}", file=shown(capture.path), fault=fault.text)
+            notices.append(
+                BundleNotice("warning", shown(capture.path), tr("not used: {error}", error=fault.text))
+            )
     notices.extend(_left_out(archive, manifest))
     return Bundle(
         name=path.name,
@@ -161,11 +169,13 @@ def unlisted(archive: Archive, manifest: Manifest) -> list[str]:
 def _left_out(archive: Archive, manifest: Manifest) -> list[BundleNotice]:
     names = unlisted(archive, manifest)
     notices = [
-        BundleNotice("warning", shown(name), "left out: the manifest does not name it")
+        BundleNotice("warning", shown(name), tr("left out: the manifest does not name it"))
         for name in names[:_NAMED_AT_MOST]
     ]
     if len(names) > _NAMED_AT_MOST:
-        text = f"{len(names) - _NAMED_AT_MOST} more files left out: the manifest does not name them"
+        text = tr(
+            "{count} more files left out: the manifest does not name them", count=len(names) - _NAMED_AT_MOST
+        )
         notices.append(BundleNotice("warning", None, text))
     return notices
 
@@ -174,6 +184,8 @@ def _whole_lines(data: bytes, capture: Capture, notices: list[BundleNotice]) -> 
     if not capture.truncated:
         return data
     notices.append(
-        BundleNotice("warning", shown(capture.place), "cut by the collector at a limit, the rest is missing")
+        BundleNotice(
+            "warning", shown(capture.place), tr("cut by the collector at a limit, the rest is missing")
+        )
     )
     return data[: data.rfind(b"\n") + 1]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from vnetkb.diagnosis.conditions import Situation, evaluate
 from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
-from vnetkb.diagnosis.wording import Speaker, shell_word
+from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
 from vnetkb.facts.model import Notice
 from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import KnowledgeBase, Rule, RuleTest
 
 SHARED = {
-    "vm": "all on {name}",
-    "cpus": "all with readers that may use the CPUs {name}",
-    "bridge": "all on {name}",
-    "host": "all on the host {name}",
-    "device": "all on {name}",
+    "vm": mark("{title}: {count} findings, all on {name}"),
+    "cpus": mark("{title}: {count} findings, all with readers that may use the CPUs {name}"),
+    "bridge": mark("{title}: {count} findings, all on {name}"),
+    "host": mark("{title}: {count} findings, all on the host {name}"),
+    "device": mark("{title}: {count} findings, all on {name}"),
 }
 SAMPLER = "sFlow"
 OF_A_LOSS = "drop."
@@ -157,10 +158,16 @@ def _scope(observation: Observation, kb: KnowledgeBase, cause: Rule | None) -> t
 
 
 def _conflict(one: Judged) -> str:
-    title = f"{one.rule.title[:1].lower()}{one.rule.title[1:]}"
+    title = lowered(one.rule.title)
     if one.inherited:
-        return f"evidence conflicts: {title}; its own facts confirm it, but {one.inherited} is ruled out"
-    return f"evidence conflicts: {title}; it is both confirmed and ruled out, so it is kept open"
+        return tr(
+            "evidence conflicts: {title}; its own facts confirm it, but {rule} is ruled out",
+            title=title,
+            rule=one.inherited,
+        )
+    return tr(
+        "evidence conflicts: {title}; it is both confirmed and ruled out, so it is kept open", title=title
+    )
 
 
 def _harm(
@@ -178,7 +185,7 @@ def _harm(
     for rule in kb.harm:
         if all(evaluate(condition, situation).truth for condition in rule.when):
             return rule.harm, Speaker(observation.words, observation.facts, kb).fill(rule.reason)
-    return Harm.UNKNOWN, "nothing in the bundle tells whether this loss matters"
+    return Harm.UNKNOWN, tr("nothing in the bundle tells whether this loss matters")
 
 
 def _remedies(
@@ -230,8 +237,12 @@ def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
             kind,
             name,
             tuple(finding.id for finding in found),
-            f"{found[0].cause.title if found[0].cause else cause}: {len(found)} findings, "
-            + SHARED[kind].format(name=name),
+            tr(
+                SHARED[kind],
+                title=found[0].cause.title if found[0].cause else cause,
+                count=len(found),
+                name=name,
+            ),
         )
         for index, ((cause, kind, name), found) in enumerate(shared, 1)
     )
@@ -251,11 +262,11 @@ def _next_steps(
     steps: dict[str, NextStep] = {}
     alone = tuple(finding.id for finding in findings if finding.symptom.state == "unknown")
     if alone and observations.snapshots == 1:
-        text = "two snapshots: one cannot tell whether the number still rises"
+        text = tr("two snapshots: one cannot tell whether the number still rises")
         steps["snapshots"] = NextStep("sh vnetkb-collect --snapshots 2", alone, text)
     undecided = tuple(finding.id for finding in findings if finding.verdict != "confirmed")
     if undecided and not observations.root:
-        text = "as root: without it the files of other users' processes are invisible"
+        text = tr("as root: without it the files of other users' processes are invisible")
         steps["root"] = NextStep("sudo sh vnetkb-collect", undecided, text)
     for capture, found in wanted.items():
         known = kb.captures.get(capture)
@@ -267,7 +278,10 @@ def _next_steps(
         before = steps.get(command)
         if before:
             ids = tuple(dict.fromkeys((*before.would_decide, *ids)))
-        captures = f"{before.text}, {capture}" if before else f"collects what would decide it: {capture}"
+        if before:
+            captures = tr("{captures}, {capture}", captures=before.text, capture=capture)
+        else:
+            captures = tr("collects what would decide it: {captures}", captures=capture)
         steps[command] = NextStep(command, ids, captures)
     return tuple(steps.values())
 

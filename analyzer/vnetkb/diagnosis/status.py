@@ -15,6 +15,7 @@ from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
 from vnetkb.diagnosis.model import Candidate, Evidence
 from vnetkb.diagnosis.wording import Speaker
 from vnetkb.kb.model import Effect, FactOperand, FactTest, Rarity, RuleKind, RuleTest, Status, leaves
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -281,7 +282,11 @@ def _evidence(
             if isinstance(leaf, FactTest) and isinstance(leaf.operand, FactOperand)
         }
         speaker = Speaker(words, facts, kb, over, fact.name)
-        text = speaker.fill(says) if says else f"{fact.name} is {speaker.value(fact.name)}"
+        text = (
+            speaker.fill(says)
+            if says
+            else tr("{fact} is {value}", fact=fact.name, value=speaker.value(fact.name))
+        )
         captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
         rests_on = tuple((used.name, used.captures) for used in outcome.facts)
         value = _plain(fact.value, fact.ends, fact.samples)

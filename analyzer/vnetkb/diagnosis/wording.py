@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vnetkb.kb.model import Over
+from vnetkb.language import Language, spoken, tr, tr_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,21 +32,31 @@ def shell_word(text: str) -> str:
     return quote(text)
 
 
+def lowered(title: str) -> str:
+    """Return a title for the middle of a sentence: ``A tap`` as ``a tap``, ``GSO packets`` as it is."""
+    second = title[1:2]
+    if spoken() is not Language.ENGLISH or not (second.islower() or second.isspace()):
+        return title
+    return f"{title[:1].lower()}{title[1:]}"
+
+
 def quantity(value: Value | None, unit: str | None) -> str:
     """Return a value as people write it: ``yes``, ``42 ms``, ``100 %``; an unknown one as ``unknown``."""
     if value is None:
-        return "unknown"
+        return tr("unknown")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return tr("yes") if value else tr("no")
     if isinstance(value, frozenset):
-        return ", ".join(sorted(value)) or "none"
+        return ", ".join(sorted(value)) or tr("none")
     if isinstance(value, float):
         text = f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
     else:
         text = str(value)
     if not unit or unit == "count" or isinstance(value, str):
         return text
-    return f"{text} {'packet' if unit == 'packets' and value == 1 else unit}"
+    if unit == "packets" and value == 1 and spoken() is Language.ENGLISH:
+        unit = "packet"
+    return f"{text} {tr_name(unit, 'unit')}"
 
 
 def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequence[int | None] = ()) -> str:
@@ -65,9 +76,15 @@ def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequenc
     known = [value for value in samples if isinstance(value, int | float) and not isinstance(value, bool)]
     if over in {Over.ALL_SAMPLES, Over.DROP_SAMPLES} or not any(end is not None for end in fact.ends):
         return (
-            _joined(sorted({min(known), max(known)}), " to ", unit) if known else quantity(fact.value, unit)
+            _joined(sorted({min(known), max(known)}), _between(tr("to")), unit)
+            if known
+            else quantity(fact.value, unit)
         )
-    return _joined(list(dict.fromkeys(fact.ends)), " then ", unit)
+    return _joined(list(dict.fromkeys(fact.ends)), _between(tr("then")), unit)
+
+
+def _between(word: str) -> str:
+    return f" {word} "
 
 
 def _joined(values: Sequence[Value | None], between: str, unit: str | None) -> str:
@@ -104,4 +121,4 @@ class Speaker:
     def _one(self, name: str) -> str:
         if name == "value" and self.about is not None:
             return self.value(self.about)
-        return self.value(name) if name in self.kb.facts else self.words.get(name, "unknown")
+        return self.value(name) if name in self.kb.facts else self.words.get(name) or tr("unknown")

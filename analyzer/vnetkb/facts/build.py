@@ -32,6 +32,7 @@ from vnetkb.facts.tables import NOTHING_THERE, Tables
 from vnetkb.facts.tap import TapFacts
 from vnetkb.facts.timeline import Timeline
 from vnetkb.facts.topology import Topology
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -213,5 +214,5 @@ def _seconds(tables: Tables, timeline: Timeline | None) -> float | None:
 
 
 def _remade(device: DeviceFacts) -> Notice:
-    text = "made anew between the snapshots (its ifindex changed): its counters began again at 0"
+    text = tr("made anew between the snapshots (its ifindex changed): its counters began again at 0")
     return Notice("info", device.name, text)

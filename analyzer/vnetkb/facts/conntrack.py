@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from vnetkb.facts.model import Fact
 from vnetkb.facts.plain_source import PlainSource
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,9 @@ def _used_share(source: ConntrackFacts) -> Fact:
     entries = [source.value("entries", n) for n in source.tables.snapshots]
     known = [entry for entry in entries if entry is not None]
     if not most.isdigit() or int(most) == 0 or not known:
-        return Fact(name, missing=("sysctl-net",), why_unknown="net.netfilter.nf_conntrack_max is not known")
+        return Fact(
+            name, missing=("sysctl-net",), why_unknown=tr("net.netfilter.nf_conntrack_max is not known")
+        )
     ends = tuple(None if entry is None else 100.0 * entry / int(most) for entry in entries)
     captures = (*source.tables.paths(source.capture), source.tables.once_path("sysctl-net"))
     return Fact(name, 100.0 * max(known) / int(most), ends, captures=captures)

@@ -12,6 +12,7 @@ from vnetkb.facts import witnesses
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.model import Fact, Subject, Value
 from vnetkb.facts.subject import Counted
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -127,7 +128,11 @@ class DeviceFacts:
         """Return one fact; a name that no function provides is unknown."""
         if name not in self._facts:
             provider = self.own_providers.get(name) or PROVIDERS.get(name)
-            fact = provider(self) if provider else Fact(name, why_unknown=f"not computed for a {self.kind}")
+            fact = (
+                provider(self)
+                if provider
+                else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
+            )
             if fact.missing:
                 fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
             self._facts[name] = fact
@@ -276,7 +281,7 @@ class DeviceFacts:
         if not known:
             return Fact(name, None, values, missing=(missing,), why_unknown=self.why(missing))
         same = len(known) == 1 and None not in values
-        why = "" if same else "it changed between the snapshots or one of them lacks it"
+        why = "" if same else tr("it changed between the snapshots or one of them lacks it")
         return Fact(name, known.pop() if same else None, values, captures=captures, why_unknown=why)
 
     def why(self, capture: str) -> str:
@@ -284,8 +289,10 @@ class DeviceFacts:
         for n in self.tables.snapshots:
             if self.tables.get(capture, n) is None:
                 return self.tables.why(capture, n)
-        return f"{capture} does not show it"
+        return tr("{capture} does not show it", capture=capture)
 
     def unknown_series(self, name: str) -> Fact:
         """Build the answer for a fact that needs a series that the bundle does not hold."""
-        return Fact(name, missing=("task-schedstat",), why_unknown="the bundle holds no series that shows it")
+        return Fact(
+            name, missing=("task-schedstat",), why_unknown=tr("the bundle holds no series that shows it")
+        )

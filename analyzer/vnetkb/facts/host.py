@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vnetkb.facts.model import Fact
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ class HostFacts:
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
         provider = HOST_PROVIDERS.get(name)
-        return provider(self.tables) if provider else Fact(name, why_unknown="not computed for a host")
+        return provider(self.tables) if provider else Fact(name, why_unknown=tr("not computed for a host"))
 
     @property
     def drops(self) -> Sequence[int | None]:
@@ -38,7 +39,7 @@ def _trace_has_drop_reasons(tables: Tables) -> Fact:
         why = (
             tables.why("trace-features", tables.first)
             if features is None
-            else "tracefs is not mounted or not readable"
+            else tr("tracefs is not mounted or not readable")
         )
         return Fact(name, missing=("trace-features",), why_unknown=why)
     return Fact(name, bool(features.kfree_skb_reason), captures=(tables.once_path("trace-features"),))
@@ -51,7 +52,7 @@ def _vhost_worker_is_thread(tables: Tables) -> Fact:
             prefix, _, owner = row.name.partition("-")
             if prefix == "vhost" and owner.isdigit():
                 return Fact(name, row.pid == int(owner), captures=(tables.path("proc-status", n),))
-    return Fact(name, missing=("proc-status",), why_unknown="no vhost worker was seen")
+    return Fact(name, missing=("proc-status",), why_unknown=tr("no vhost worker was seen"))
 
 
 def _softnet_columns(tables: Tables) -> Fact:
@@ -61,7 +62,7 @@ def _softnet_columns(tables: Tables) -> Fact:
         if data:
             columns = len(data.partition(b"\n")[0].split())
             return Fact(name, columns, captures=(tables.path("softnet-stat", n),))
-    return Fact(name, missing=("softnet-stat",), why_unknown="softnet_stat was not taken")
+    return Fact(name, missing=("softnet-stat",), why_unknown=tr("softnet_stat was not taken"))
 
 
 HOST_PROVIDERS: dict[str, Callable[[Tables], Fact]] = {

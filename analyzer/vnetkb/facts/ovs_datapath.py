@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.model import Fact
 from vnetkb.facts.plain_source import PlainSource
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -87,7 +88,7 @@ def _lost_share(source: DatapathFacts) -> Fact:
     name = "datapath.lost_share"
     lost, missed = source.counted("lost"), source.counted("missed")
     if lost is None or missed is None or lost.delta is None or not missed.delta:
-        return Fact(name, missing=(source.capture,), why_unknown="the misses of this time are not known")
+        return Fact(name, missing=(source.capture,), why_unknown=tr("the misses of this time are not known"))
     return Fact(name, min(100.0, 100.0 * lost.delta / missed.delta), captures=lost.captures)
 
 
@@ -125,7 +126,7 @@ def _delay_share(source: PlainSource) -> Fact:
     tables = source.tables
     moments = {snapshot.n: snapshot.monotonic_s for snapshot in tables.bundle.manifest.snapshots}
     if len(moments) < 2:  # noqa: PLR2004
-        return Fact(name, missing=(capture,), why_unknown="it needs two snapshots")
+        return Fact(name, missing=(capture,), why_unknown=tr("it needs two snapshots"))
     first, last = min(moments), max(moments)
     before, after = tables.get(capture, first) or {}, tables.get(capture, last) or {}
     status = tables.get("proc-status", last) or {}
@@ -137,7 +138,7 @@ def _delay_share(source: PlainSource) -> Fact:
     known = [wait for wait in waits if wait is not None]
     span_ms = (moments[last] - moments[first]) * 1000
     if not known or span_ms <= 0:
-        return Fact(name, missing=(capture,), why_unknown="no handler thread of ovs-vswitchd was seen")
+        return Fact(name, missing=(capture,), why_unknown=tr("no handler thread of ovs-vswitchd was seen"))
     return Fact(name, 100.0 * max(known) / NS_PER_MS / span_ms, captures=tables.paths(capture))
 
 

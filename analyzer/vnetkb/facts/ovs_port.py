@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.device import provides
 from vnetkb.facts.model import Fact
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ def _of_port(
 
     def compute(device: DeviceFacts) -> Fact:
         if device.name not in device.topology.switch.interfaces:
-            why = "it is no port of Open vSwitch, as far as the bundle shows"
+            why = tr("it is no port of Open vSwitch, as far as the bundle shows")
             return Fact(name, why_unknown=why)
         value = read(device)
         paths = tuple(path for capture in captures for path in device.tables.paths(capture))

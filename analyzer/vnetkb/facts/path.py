@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from vnetkb.facts.deltas import difference, total
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,8 +151,10 @@ def _tap(symptom: SymptomFacts) -> Path:
 def _device_counts(device: DeviceFacts, way: str, lost: str) -> tuple[PathCount, PathCount]:
     kind, passed = device.subject.kind, f"{way}_packets"
     return (
-        count("passed", f"{kind}.{passed}", device.counted(passed), f"{passed} was not taken"),
-        count("lost", f"{kind}.{lost}", device.counted(lost), f"{lost} was not taken"),
+        count(
+            "passed", f"{kind}.{passed}", device.counted(passed), tr("{field} was not taken", field=passed)
+        ),
+        count("lost", f"{kind}.{lost}", device.counted(lost), tr("{field} was not taken", field=lost)),
     )
 
 
@@ -175,7 +178,7 @@ def _qdisc(device: DeviceFacts) -> PathPoint:
         return PathPoint("qdisc", "qdisc", device.name, "", (empty,))
     kind = str(kinds.pop())
     if kind == "noqueue":
-        why = "a device without a queue counts nothing here"
+        why = tr("a device without a queue counts nothing here")
         return PathPoint(
             "qdisc", "qdisc", device.name, kind, (PathCount("passed", "qdisc.packets", None, captures, why),)
         )
@@ -187,7 +190,7 @@ def _qdisc(device: DeviceFacts) -> PathPoint:
             for before, after in itertools.pairwise(values)
         ]
         moved = total(steps)
-        why = "" if moved is not None else "it needs two snapshots that show it"
+        why = "" if moved is not None else tr("it needs two snapshots that show it")
         counts.append(PathCount(cast("Role", role), f"qdisc.{field}", moved, captures, why))
     return PathPoint("qdisc", "qdisc", device.name, kind, tuple(counts))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -77,14 +78,20 @@ class PlainSource:
             delta,
             captures=self.tables.paths(self.capture),
             missing=() if known else (self.capture,),
-            why_unknown="" if known else "it needs two snapshots between which the counter did not restart",
+            why_unknown=""
+            if known
+            else tr("it needs two snapshots between which the counter did not restart"),
         )
 
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
         if name not in self._facts:
             provider = self.providers.get(name)
-            fact = provider(self) if provider else Fact(name, why_unknown=f"not computed for a {self.kind}")
+            fact = (
+                provider(self)
+                if provider
+                else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
+            )
             if fact.missing:
                 fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
             self._facts[name] = fact
@@ -102,4 +109,4 @@ class PlainSource:
         for n in self.tables.snapshots:
             if self.tables.get(capture, n) is None:
                 return self.tables.why(capture, n)
-        return f"{capture} does not show it"
+        return tr("{capture} does not show it", capture=capture)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts.deltas import total
 from vnetkb.facts.model import Fact, Notice, Observation, State, Symptom
 from vnetkb.facts.picture import Picture
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,7 +94,9 @@ class SymptomFacts:
 
     def without_series(self, name: str) -> Fact:
         """Build the answer for a fact that needs a series that does not show the counter."""
-        return Fact(name, missing=("proc-net-dev",), why_unknown="the bundle holds no series that shows it")
+        return Fact(
+            name, missing=("proc-net-dev",), why_unknown=tr("the bundle holds no series that shows it")
+        )
 
 
 PROVIDERS: dict[str, Callable[[SymptomFacts], Fact]] = {}
@@ -152,9 +155,12 @@ def _ratio(symptom: SymptomFacts) -> Fact:
         return Fact("drop.ratio", value, captures=symptom.captures)
     why = one.why_unknown or next((other.why_unknown for other in symptom.passed if other.why_unknown), "")
     if not symptom.has_denominator:
-        why = why or "no counter tells how many packets went the right way meanwhile"
+        why = why or tr("no counter tells how many packets went the right way meanwhile")
     return Fact(
-        "drop.ratio", captures=symptom.captures, missing=one.missing, why_unknown=why or "nothing was sent"
+        "drop.ratio",
+        captures=symptom.captures,
+        missing=one.missing,
+        why_unknown=why or tr("nothing was sent"),
     )
 
 
@@ -256,8 +262,14 @@ def disagreements(observation: Observation) -> list[Notice]:
         Notice(
             "warning",
             observation.subject.name,
-            f"{witness.name} moved by {witness.value}, sysfs {field} by {observation.symptom.delta}: "
-            "more apart than the time between the two readings explains",
+            tr(
+                "{name} moved by {value}, sysfs {field} by {delta}: "
+                "more apart than the time between the two readings explains",
+                name=witness.name,
+                value=witness.value,
+                field=field,
+                delta=observation.symptom.delta,
+            ),
         )
         for witness in observation.witnesses
         if witness.agrees is False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb.errors import VnetkbError
 from vnetkb.facts.model import Notice
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,12 @@ class Tables:
             return parse(data)
         except parse_error as error:
             path = self.path(capture, snapshot, scope)
-            self._faults[capture, snapshot, scope] = f"{path} could not be read: {error}"
-            self.notices.append(Notice("warning", path, f"not used, its layout is not known: {error}"))
+            self._faults[capture, snapshot, scope] = tr(
+                "{file} could not be read: {error}", file=path, error=error
+            )
+            self.notices.append(
+                Notice("warning", path, tr("not used, its layout is not known: {error}", error=error))
+            )
             return None
 
     def once(self, capture: str, *, parser: str | None = None) -> Any:  # noqa: ANN401 - as the parser types it
@@ -103,7 +108,11 @@ class Tables:
                     samples = tuple((s.n, s.monotonic_s, s.data) for s in split(data))
                 except importlib.import_module("vnetkb.parsers.errors").ParseError as error:
                     self.notices.append(
-                        Notice("warning", self.path(capture, None, "series"), f"not used: {error}")
+                        Notice(
+                            "warning",
+                            self.path(capture, None, "series"),
+                            tr("not used: {error}", error=error),
+                        )
                     )
             self._parsed[key] = samples
         result: tuple[tuple[int, float, bytes], ...] = self._parsed[key]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.trace_join import TracedDrop, join
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,7 +175,7 @@ class TapFacts(DeviceFacts):
         samples = tuple(getattr(share, f"{part}_ms") for share in shares)
         known = [value for value in samples if value is not None]
         if not known:
-            why = "the threads' schedstat was not taken or this kernel keeps none"
+            why = tr("the threads' schedstat was not taken or this kernel keeps none")
             return Fact(name, samples=samples, missing=("task-schedstat",), why_unknown=why)
         value = sum(known) if len(known) == len(samples) else None
         return Fact(name, value, samples=samples, captures=(self.timeline.sched_path,), inferred=inferred)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts.device import number
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +117,7 @@ def _changed(tap: TapFacts, name: str, of: str, went: Callable[[Value, Value], b
     fact = tap.fact(of)
     known = [end for end in fact.ends if end is not None]
     if len(known) != len(fact.ends) or len(known) < 2:  # noqa: PLR2004
-        return Fact(name, missing=fact.missing, why_unknown="it needs two snapshots that show it")
+        return Fact(name, missing=fact.missing, why_unknown=tr("it needs two snapshots that show it"))
     return Fact(name, any(went(a, b) for a, b in itertools.pairwise(known)), captures=fact.captures)
 
 
@@ -130,7 +131,9 @@ def _carrier_blinked(tap: TapFacts) -> Fact:
     counts = [number(text) for text in tap.attributes("carrier_changes")]
     if None in counts or len(counts) <= 1:
         return Fact(
-            "tap.carrier_blinked", missing=("sysfs-net",), why_unknown="it needs two snapshots that show it"
+            "tap.carrier_blinked",
+            missing=("sysfs-net",),
+            why_unknown=tr("it needs two snapshots that show it"),
         )
     return Fact("tap.carrier_blinked", len(set(counts)) > 1, captures=tap.tables.paths("sysfs-net"))
 
@@ -183,7 +186,9 @@ def _owner_count(tap: TapFacts) -> Fact:
 
 def _queues(tap: TapFacts, name: str, key: str) -> Fact:
     if tap.fact("tap.multi_queue").value is False:
-        return Fact(name, why_unknown="the device has a single queue, for which the kernel tells no number")
+        return Fact(
+            name, why_unknown=tr("the device has a single queue, for which the kernel tells no number")
+        )
     links = [tap.topology.links(n).get(tap.name) for n in tap.tables.snapshots]
     ends = [number(str(link.info.get(key, ""))) if link is not None else None for link in links]
     captures = tuple(tap.topology.links_path(n) for n in tap.tables.snapshots)

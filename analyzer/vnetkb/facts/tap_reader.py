@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ def _wait_kind(symbol: str | None) -> str | None:
 def _wait(tap: TapFacts) -> Fact:
     reader = tap.topology.reader(tap.name)
     if tap.topology.holds_other_taps(tap.name):
-        why = "its process holds other taps as well, and which of them a thread waits for is not known"
+        why = tr("its process holds other taps as well, and which of them a thread waits for is not known")
         return Fact("reader.wait", why_unknown=why)
     ends: list[Value | None] = []
     for n in tap.tables.snapshots:
@@ -112,7 +113,9 @@ def _vcpu_throttled(tap: TapFacts) -> Fact:
 def _throttled_of(tap: TapFacts, name: str, threads: Sequence[int]) -> Fact:
     """Milliseconds for which a limit of the threads' cgroup, or of one above it, held them."""
     if len(set(tap.tables.snapshots)) <= 1 or not threads:
-        return Fact(name, missing=("cgroup-cpu",), why_unknown="it needs two snapshots and a known thread")
+        return Fact(
+            name, missing=("cgroup-cpu",), why_unknown=tr("it needs two snapshots and a known thread")
+        )
     numbers = (tap.tables.snapshots[0], tap.tables.snapshots[-1])
     groups = tap.tables.get("task-cgroup", numbers[-1]) or {}
     first, last = (tap.tables.get("cgroup-cpu", n) or {} for n in numbers)

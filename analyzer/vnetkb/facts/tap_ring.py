@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from vnetkb.facts.model import Value
@@ -20,7 +21,7 @@ def _movement(tap: TapFacts, name: str, key: str) -> Fact:
     captures = tap.statistic_paths() + ((tap.timeline.path,) if tap.timeline and samples else ())
     delta = tap.delta(key)
     missing = () if delta is not None else ("sysfs-net",)
-    why = "" if delta is not None else "it needs two snapshots of the same device"
+    why = "" if delta is not None else tr("it needs two snapshots of the same device")
     return Fact(name, delta, (), samples, captures, missing, why)
 
 
@@ -74,7 +75,7 @@ def _ring_offered(tap: TapFacts) -> Fact:
 def _vcpu_cover(tap: TapFacts) -> Fact:
     slots, buffers = _slots(tap), tap.topology.receive_buffers(tap.name)
     if buffers is None:
-        why = "QEMU's arguments for this NIC were not seen"
+        why = tr("QEMU's arguments for this NIC were not seen")
         return Fact("vcpu.cover_ms", missing=("proc-cmdline",), why_unknown=why)
     captures = (*tap.fact("tap.tx_queue_len").captures[:1], tap.tables.once_path("proc-cmdline"))
     return _cover(tap, "vcpu.cover_ms", None if slots is None else slots + buffers, captures)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts.host import HostFacts
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from vnetkb.facts.model import Value
@@ -31,7 +32,7 @@ def _reason_share(tap: TapFacts, name: str) -> Fact:
     """Share, in per cent, of the traced drops of this device that carry one of the fact's reasons."""
     path = tap.tables.path("trace", None, "series")
     if tap.traced is None and HostFacts(tap.tables).fact("host.trace_has_drop_reasons").value is False:
-        return Fact(name, why_unknown="this kernel gives no drop reasons, so a trace could not tell")
+        return Fact(name, why_unknown=tr("this kernel gives no drop reasons, so a trace could not tell"))
     if tap.traced is None:
         return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     if not tap.traced:
@@ -39,13 +40,13 @@ def _reason_share(tap: TapFacts, name: str) -> Fact:
             name,
             missing=("trace",),
             captures=(path,),
-            why_unknown="no drop of this tap fell into the trace",
+            why_unknown=tr("no drop of this tap fell into the trace"),
         )
     tally = Tally(drop.reason for drop in tap.traced)
     named = sum(count for reason, count in tally.items() if reason and reason != "NOT_SPECIFIED")
     if not named:
         return Fact(
-            name, captures=(path,), why_unknown="this kernel's trace gives no drop reason for this tap"
+            name, captures=(path,), why_unknown=tr("this kernel's trace gives no drop reason for this tap")
         )
     share = sum(tally[reason] for reason in REASON_FACTS[name])
     return Fact(name, 100.0 * share / named, captures=(path,))
@@ -64,7 +65,7 @@ def _coverage(tap: TapFacts) -> Fact:
     if tap.traced is None:
         return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     if not lost:
-        return Fact(name, why_unknown="how many packets were dropped is not known")
+        return Fact(name, why_unknown=tr("how many packets were dropped is not known"))
     captures = (tap.tables.path("trace", None, "series"), *tap.statistic_paths())
     return Fact(name, min(100.0, 100.0 * len(tap.traced) / lost), captures=captures)
 
@@ -75,7 +76,7 @@ def _driver_share(tap: TapFacts) -> Fact:
     if tap.traced is None:
         return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     if not rose:
-        why = "the trace is not covered by the series, lost events, or saw no drop"
+        why = tr("the trace is not covered by the series, lost events, or saw no drop")
         return Fact(name, missing=("trace",), why_unknown=why)
     captures = (tap.tables.path("trace", None, "series"), *((tap.timeline.path,) if tap.timeline else ()))
     return Fact(name, 100.0 * len(tap.traced) / rose, captures=captures)
@@ -108,7 +109,7 @@ def _core_frees(tap: TapFacts, name: str) -> Fact:
     ]
     if places and not any(place.isidentifier() and not place.startswith("0x") for place in places):
         return Fact(
-            name, captures=(path,), why_unknown="this kernel's trace gives locations as bare addresses"
+            name, captures=(path,), why_unknown=tr("this kernel's trace gives locations as bare addresses")
         )
     return Fact(name, sum(1 for place in places if place in CORE_FREES[name]), captures=(path,))
 
@@ -152,7 +153,7 @@ def _vhost_zerocopy(tap: TapFacts) -> Fact:
         return Fact(
             name,
             missing=("module-parameters",),
-            why_unknown="vhost_net is not loaded or its parameters were not taken",
+            why_unknown=tr("vhost_net is not loaded or its parameters were not taken"),
         )
     return Fact(name, value not in {"0", "N"}, captures=(tap.tables.once_path("module-parameters"),))
 

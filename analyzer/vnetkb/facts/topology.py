@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.softnet import Softnet
 from vnetkb.facts.switch import Switch
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +192,7 @@ class Topology:
             why = (
                 self.tables.why("tun-fdinfo", self.tables.first)
                 if self._owners is None
-                else "not collected as root"
+                else tr("not collected as root")
             )
             return Reader(None, why_unknown=why, missing=("tun-fdinfo",))
         if not owners:

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
+from vnetkb import wide
 from vnetkb.kb.model import Status
 from vnetkb.language import tr
 from vnetkb.report import words
@@ -54,7 +54,7 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
 
 
 def _head(finding: Finding) -> Iterator[str]:
-    yield words.one_line(f"{words.severity_word(finding):8}  {words.whom(finding)}")
+    yield words.one_line(f"{wide.ljust(words.severity_word(finding), 8)}  {words.whom(finding)}")
     read_in = f"   [{words.members(finding.symptom.captures)}]" if finding.symptom.captures else ""
     yield wrapped("", f"{words.symptom(finding)}{read_in}")
 
@@ -188,12 +188,5 @@ def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
 
 def wrapped(label: str, text: str) -> str:
     """Return a labelled text that goes on under itself."""
-    filled = textwrap.fill(
-        words.one_line(text),
-        WIDTH,
-        initial_indent=f"  {label:{LABEL - 2}}",
-        subsequent_indent=" " * LABEL,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return filled.rstrip()
+    lines = wide.wrap(words.one_line(text), WIDTH, first=wide.ljust(f"  {label}", LABEL), rest=" " * LABEL)
+    return "\n".join(lines).rstrip()

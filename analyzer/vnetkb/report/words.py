@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.diagnosis.wording import lowered
 from vnetkb.kb.address import address
 from vnetkb.language import mark, tr, tr_count, tr_name
 
@@ -104,11 +105,6 @@ def where(site: Site) -> str:
     return tr(
         "{function}(), {file}: {what}", function=site.function, file=site.file, what=lowered(site.title)
     )
-
-
-def lowered(title: str) -> str:
-    """Return a title for the middle of a sentence."""
-    return f"{title[:1].lower()}{title[1:]}"
 
 
 def contributors(finding: Finding) -> str:
