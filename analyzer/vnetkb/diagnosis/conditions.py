@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import operator as operator_module
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.kb import model as kb
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from vnetkb.facts.model import Fact, FactSource, Value
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+# a tuple: tens of thousands are made for a large host, and a frozen dataclass takes four times as long
+class Outcome(NamedTuple):
     """Truth of a condition and the facts that it rests on.
 
     Attributes:
@@ -41,6 +41,16 @@ class Situation:
     behaviours: Mapping[str, bool | None]
     finding: Mapping[str, frozenset[str]] | None = None
     tested: dict[kb.FactTest, Outcome] = field(default_factory=dict)
+    _losing: list[tuple[list[int], list[int | None]]] = field(default_factory=list)
+
+    @property
+    def losing(self) -> tuple[list[int], list[int | None]]:
+        """Indexes of the intervals of the series in which packets were lost, and how many in each."""
+        if not self._losing:
+            drops = self.facts.drops
+            indexes = [index for index, lost in enumerate(drops) if lost]
+            self._losing.append((indexes, [drops[index] for index in indexes]))
+        return self._losing[0]
 
 
 def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
@@ -49,66 +59,102 @@ def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
     ``all`` is false as soon as one part is, ``any`` true as soon as one part is, whatever is unknown beside
     it.
     """
-    match condition:
-        case kb.AllOf(parts):
-            return _combine([evaluate(part, situation) for part in parts], decisive=False)
-        case kb.AnyOf(parts):
-            return _combine([evaluate(part, situation) for part in parts], decisive=True)
-        case kb.Not(part):
-            inner = evaluate(part, situation)
-            return Outcome(None if inner.truth is None else not inner.truth, inner.facts, inner.unknown)
-        case kb.BehaviourIs(behaviour, present):
-            known = situation.behaviours.get(behaviour)
-            return Outcome(None if known is None else known is present)
-        case kb.FindingIs(what, values):
-            return Outcome(bool((situation.finding or {}).get(what, frozenset()) & values))
-        case _:
-            return _test(condition, situation)
+    if isinstance(condition, kb.FactTest):
+        known = situation.tested.get(condition)
+        if known is None:
+            known = situation.tested[condition] = _compute(condition, situation)
+        return known
+    return _EVALUATORS[type(condition)](condition, situation)
+
+
+def _all_of(condition: kb.AllOf, situation: Situation) -> Outcome:
+    return _combine([evaluate(part, situation) for part in condition.parts], decisive=False)
+
+
+def _any_of(condition: kb.AnyOf, situation: Situation) -> Outcome:
+    return _combine([evaluate(part, situation) for part in condition.parts], decisive=True)
+
+
+def _not(condition: kb.Not, situation: Situation) -> Outcome:
+    inner = evaluate(condition.part, situation)
+    return Outcome(None if inner.truth is None else not inner.truth, inner.facts, inner.unknown)
+
+
+def _behaviour_is(condition: kb.BehaviourIs, situation: Situation) -> Outcome:
+    known = situation.behaviours.get(condition.behaviour)
+    return Outcome(None if known is None else known is condition.present)
+
+
+def _finding_is(condition: kb.FindingIs, situation: Situation) -> Outcome:
+    return Outcome(bool((situation.finding or {}).get(condition.what, frozenset()) & condition.values))
+
+
+_EVALUATORS: Mapping[type, Callable[[Any, Situation], Outcome]] = {
+    kb.AllOf: _all_of,
+    kb.AnyOf: _any_of,
+    kb.Not: _not,
+    kb.BehaviourIs: _behaviour_is,
+    kb.FindingIs: _finding_is,
+}
 
 
 def _combine(outcomes: Sequence[Outcome], *, decisive: bool) -> Outcome:
-    facts = tuple(fact for outcome in outcomes for fact in outcome.facts)
-    if any(outcome.truth is decisive for outcome in outcomes):
-        deciding = tuple(fact for o in outcomes if o.truth is decisive for fact in o.facts)
-        return Outcome(decisive, deciding)
-    if all(outcome.truth is not None for outcome in outcomes):
+    truths = {outcome.truth for outcome in outcomes}
+    if decisive in truths:
+        return Outcome(decisive, tuple(fact for o in outcomes if o.truth is decisive for fact in o.facts))
+    facts = tuple([fact for outcome in outcomes for fact in outcome.facts])
+    if None not in truths:
         return Outcome(not decisive, facts)
-    return Outcome(None, facts, tuple(fact for o in outcomes if o.truth is None for fact in o.unknown))
+    return Outcome(None, facts, tuple([fact for o in outcomes if o.truth is None for fact in o.unknown]))
 
 
-def _test(test: kb.FactTest, situation: Situation) -> Outcome:
-    known = situation.tested.get(test)
-    if known is None:
-        known = situation.tested[test] = _compute(test, situation.facts)
-    return known
-
-
-def _compute(test: kb.FactTest, source: FactSource) -> Outcome:
+def _compute(test: kb.FactTest, situation: Situation) -> Outcome:
+    source = situation.facts
     fact = source.fact(test.fact)
     facts: tuple[Fact, ...] = (fact,)
     values = _extent(fact, test.over)
-    operands: Sequence[Value | tuple[Value, ...] | None] = _repeated(test, len(values))
+    others: tuple[Value | None, ...] | None = None
     if isinstance(test.operand, kb.FactOperand):
         other = source.fact(test.operand.fact)
         facts = (fact, other)
         times = test.operand.times
-        operands = [_scaled(value, times) for value in _extent(other, test.over)]
-    indexes: Sequence[int] = range(min(len(values), len(operands)))
+        others = _extent(other, test.over)
+        if times != 1:
+            others = tuple([_scaled(value, times) for value in others])
     weights: Sequence[int | None] = ()
     if test.over is kb.Over.DROP_SAMPLES:
-        drops = source.drops
-        indexes = [index for index in indexes if index < len(drops) and drops[index]]
-        weights = [drops[index] for index in indexes]
-    truths = [_compare(test.operator, values[index], operands[index]) for index in indexes]
+        indexes, weights = situation.losing
+        shorter = min(len(values), len(values if others is None else others))
+        if not indexes or indexes[-1] >= shorter:
+            indexes = [index for index in indexes if index < shorter]
+            weights = weights[: len(indexes)]
+        if len(indexes) != len(values):
+            values = tuple([values[index] for index in indexes])
+        if others is not None and len(indexes) != len(others):
+            others = tuple([others[index] for index in indexes])
+    truths = _truths(test, values, others, in_order=test.hold is kb.Hold.MOST)
     truth = _held(truths, weights or [1] * len(truths), test.hold)
     mixed = truth is None and test.hold is kb.Hold.ALL and True in truths and False in truths
-    unknown = tuple(f for f in facts if truth is None and not mixed and _is_unknown(f, test.over))
-    return Outcome(truth, facts, unknown)
+    if truth is not None or mixed:
+        return Outcome(truth, facts)
+    return Outcome(None, facts, tuple([f for f in facts if _is_unknown(f, test.over)]))
 
 
-def _repeated(test: kb.FactTest, times: int) -> Sequence[Value | tuple[Value, ...] | None]:
-    """Return a literal operand once for each value that it is compared with."""
-    return () if isinstance(test.operand, kb.FactOperand) else [test.operand] * times
+def _truths(
+    test: kb.FactTest,
+    values: Sequence[Value | None],
+    others: Sequence[Value | None] | None,
+    *,
+    in_order: bool,
+) -> list[bool | None]:
+    """Compare value by value; of equal values one is enough where neither order nor number matters."""
+    compare = COMPARISONS[test.operator]
+    if others is not None:
+        pairs = zip(values, others, strict=False)
+        return [None if a is None or b is None else bool(compare(a, b)) for a, b in pairs]
+    looked_at = values if in_order else set(values)
+    operand = test.operand
+    return [None if value is None else bool(compare(value, operand)) for value in looked_at]
 
 
 def _is_unknown(fact: Fact, over: kb.Over | None) -> bool:
@@ -137,17 +183,8 @@ def _held(truths: Sequence[bool | None], weights: Iterable[int | None], hold: kb
         if 2 * sum(weight for truth, weight in weighed if truth) > everything:
             return True
         return False if 2 * sum(weight for truth, weight in weighed if truth is False) >= everything else None
-    if all(truth is True for truth in truths):
-        return True
-    return False if all(truth is False for truth in truths) else None
-
-
-def _compare(
-    operator: kb.Operator, value: Value | None, operand: Value | tuple[Value, ...] | None
-) -> bool | None:
-    if value is None or operand is None:
-        return None
-    return bool(COMPARISONS[operator](value, operand))
+    first = truths[0]
+    return first if truths.count(first) == len(truths) else None
 
 
 COMPARISONS: Mapping[kb.Operator, Callable[[Any, Any], object]] = {

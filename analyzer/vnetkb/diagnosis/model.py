@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Watch, Witness
     from vnetkb.facts.picture import Picture
     from vnetkb.kb.model import Harm, Remedy, Rule, Status
@@ -34,15 +37,35 @@ class Evidence:
     rests_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Candidate:
-    """One rule held against one symptom; ``missing`` names the captures that could change its status."""
+    """One rule held against one symptom.
 
-    rule: Rule
-    status: Status
-    evidence: tuple[Evidence, ...]
-    missing: tuple[str, ...]
-    inherited: str | None = None
+    Attributes:
+        rule: The rule.
+        status: What the evidence makes of it.
+        missing: Captures that could change its status.
+        inherited: The ruled-out rule that it is a case of.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        status: Status,
+        evidence: Callable[[], tuple[Evidence, ...]],
+        missing: tuple[str, ...],
+        inherited: str | None = None,
+    ) -> None:
+        """Keep the parts; a report words the evidence of few of the candidates."""
+        self.rule = rule
+        self.status = status
+        self.missing = missing
+        self.inherited = inherited
+        self._word = evidence
+
+    @cached_property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The tests of the rule whose outcome is known, in words."""
+        return self._word()
 
 
 @dataclass(frozen=True, slots=True)

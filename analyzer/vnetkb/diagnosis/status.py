@@ -9,12 +9,13 @@ goes down the tree of refinements, confirmed and likely go up.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
 from vnetkb.diagnosis.model import Candidate, Evidence
 from vnetkb.diagnosis.wording import Speaker
-from vnetkb.kb.model import Effect, FactOperand, FactTest, Rarity, RuleKind, RuleTest, Status, leaves
+from vnetkb.kb.model import Effect, FactOperand, FactTest, Rarity, RuleTest, Status, leaves
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
 HELD = (Status.CONFIRMED, Status.LIKELY)
+DECISIVE = (Effect.CONFIRMS, Effect.RULES_OUT)
+USEFUL_IF_OPEN = (Effect.CONFIRMS, Effect.RULES_OUT, Effect.SUPPORTS)
+USEFUL_IF_LIKELY = (Effect.CONFIRMS, Effect.RULES_OUT, Effect.WEAKENS)
 # Points of the path towards a guest, in a packet's order; `site.between` names two of them.
 TOWARDS_GUEST = {
     "network stack": 0,
@@ -39,11 +43,15 @@ CERTAINTY = {Status.CONFIRMED: 0, Status.LIKELY: 1, Status.OPEN: 2, Status.RULED
 
 @dataclass(slots=True)
 class Judged:
-    """One candidate while it is being judged."""
+    """One candidate while it is being judged.
+
+    A test is evaluated when its outcome is needed: most causes are ruled out by their first, and then the
+    others matter only to a reader who asks for all evidence.
+    """
 
     rule: Rule
     status: Status
-    tests: list[tuple[RuleTest, Outcome]]
+    situation: Situation
     capped: bool
     conflict: bool = False
     weakened: bool = False
@@ -51,6 +59,16 @@ class Judged:
     share: float = 100.0
     inherited: str | None = None
     children: list[str] = field(default_factory=list)
+
+    @property
+    def tests(self) -> list[tuple[RuleTest, Outcome, Effect]]:
+        """Every test with its outcome and effect."""
+        return self.chosen(self.rule.tests)
+
+    def chosen(self, tests: Iterable[RuleTest]) -> list[tuple[RuleTest, Outcome, Effect]]:
+        """Some of the tests with their outcomes and effects."""
+        outcomes = [(test, evaluate(test.condition, self.situation)) for test in tests]
+        return [(test, outcome, effect_of(test, outcome)) for test, outcome in outcomes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +102,7 @@ def judge(
     wanted = counter or "silent"
     situation = Situation(facts, behaviours)
     judged: dict[str, Judged] = {}
-    for rule in _parents_first(
-        kb, (r for r in kb.rules.values() if r.kind is RuleKind.CAUSE and wanted in r.explains)
-    ):
+    for rule in kb.causes(wanted):
         applies = [evaluate(condition, situation) for condition in rule.applies_when]
         if any(outcome.truth is False for outcome in applies) or _elsewhere(kb, rule, between):
             continue
@@ -104,8 +120,10 @@ def judge(
 
 def _elsewhere(kb: KnowledgeBase, rule: Rule, between: tuple[str, str] | None) -> bool:
     """Whether all code sites of a cause lie between other points of the path."""
+    if between is None:
+        return False
     places = [kb.sites[name].between for name in rule.sites]
-    return between is not None and bool(places) and not any(_within(place, between) for place in places)
+    return bool(places) and not any(_within(place, between) for place in places)
 
 
 def _within(place: tuple[str, str] | None, between: tuple[str, str]) -> bool:
@@ -117,21 +135,13 @@ def _within(place: tuple[str, str] | None, between: tuple[str, str]) -> bool:
     return len(known) == len(stops) and known == sorted(known)
 
 
-def _parents_first(kb: KnowledgeBase, rules: Iterable[Rule]) -> list[Rule]:
-    return sorted(rules, key=lambda rule: (len(kb.ancestors(rule.id)), rule.id))
-
-
 def _judge_one(
     rule: Rule, situation: Situation, kb: KnowledgeBase, judged: Mapping[str, Judged], *, capped: bool
 ) -> Judged:
-    tests = [(test, evaluate(test.condition, situation)) for test in rule.tests]
-    result = Judged(rule, Status.OPEN, tests, capped)
-    effects = {
-        effect for test, outcome in tests if (effect := effect_of(test, outcome)) is not Effect.NOTHING
-    }
-    result.weakened = Effect.WEAKENS in effects
-    result.blocked = any(test.required and outcome.truth is None for test, outcome in tests)
-    confirming = [outcome for test, outcome in tests if effect_of(test, outcome) is Effect.CONFIRMS]
+    result = Judged(rule, Status.OPEN, situation, capped)
+    deciding = result.chosen(test for test in rule.tests if _decides(test))
+    effects = {effect for _, _, effect in deciding}
+    confirming = [outcome for _, outcome, effect in deciding if effect is Effect.CONFIRMS]
     result.share = _share(kb, confirming)
     ruled_out = next(
         (a for a in kb.ancestors(rule.id) if a in judged and judged[a].status is Status.RULED_OUT), None
@@ -139,16 +149,27 @@ def _judge_one(
     if ruled_out:
         result.status, result.inherited = Status.RULED_OUT, ruled_out
         result.conflict = bool(confirming)
-    elif Effect.RULES_OUT in effects and confirming:
-        result.conflict = True
-    elif Effect.RULES_OUT in effects:
+    elif Effect.RULES_OUT in effects and not confirming:
         result.status = Status.RULED_OUT
-    elif confirming:
-        inferred = all(any(fact.inferred for fact in outcome.facts) for outcome in confirming)
-        result.status = Status.LIKELY if capped or inferred else Status.CONFIRMED
-    elif Effect.SUPPORTS in effects and not result.weakened and not result.blocked:
-        result.status = Status.LIKELY
+    else:
+        tests = result.tests
+        effects = {effect for _, _, effect in tests}
+        result.weakened = Effect.WEAKENS in effects
+        result.blocked = any(test.required and outcome.truth is None for test, outcome, _ in tests)
+        result.conflict = Effect.RULES_OUT in effects
+        if result.conflict:
+            return result
+        if confirming:
+            inferred = all(any(fact.inferred for fact in outcome.facts) for outcome in confirming)
+            result.status = Status.LIKELY if capped or inferred else Status.CONFIRMED
+        elif Effect.SUPPORTS in effects and not result.weakened and not result.blocked:
+            result.status = Status.LIKELY
     return result
+
+
+def _decides(test: RuleTest) -> bool:
+    """Whether a test can confirm a rule or rule it out."""
+    return test.when_true in DECISIVE or test.when_false in DECISIVE
 
 
 def effect_of(test: RuleTest, outcome: Outcome) -> Effect:
@@ -255,12 +276,14 @@ def _last_usual(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> str | None:
 def candidates(
     kb: KnowledgeBase, judged: Mapping[str, Judged], facts: FactSource, words: Mapping[str, str]
 ) -> tuple[Candidate, ...]:
-    """Return the candidates with their evidence in words, the surest first."""
+    """Return the candidates with their evidence, put in words when it is asked for; the surest first."""
     ordered = sorted(
         judged.values(), key=lambda one: (CERTAINTY[one.status], -len(kb.ancestors(one.rule.id)), one.rule.id)
     )
     return tuple(
-        Candidate(one.rule, one.status, _evidence(kb, one, facts, words), _missing(one), one.inherited)
+        Candidate(
+            one.rule, one.status, partial(_evidence, kb, one, facts, words), _missing(one), one.inherited
+        )
         for one in ordered
     )
 
@@ -269,8 +292,7 @@ def _evidence(
     kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str]
 ) -> tuple[Evidence, ...]:
     evidence = []
-    for test, outcome in one.tests:
-        effect = effect_of(test, outcome)
+    for test, outcome, effect in one.tests:
         says = test.says if outcome.truth else test.says_false
         if effect is Effect.NOTHING or not outcome.facts:
             continue
@@ -306,12 +328,11 @@ def _missing(one: Judged) -> tuple[str, ...]:
     """Captures whose absence keeps a test unknown that could still change this status."""
     if one.status in {Status.CONFIRMED, Status.RULED_OUT}:
         return ()
-    useful = {Effect.CONFIRMS, Effect.RULES_OUT}
-    useful |= {Effect.SUPPORTS} if one.status is Status.OPEN else {Effect.WEAKENS}
+    useful = USEFUL_IF_OPEN if one.status is Status.OPEN else USEFUL_IF_LIKELY
     missing = [
         capture
-        for test, outcome in one.tests
-        if outcome.truth is None and {test.when_true, test.when_false} & useful
+        for test, outcome, _ in one.tests
+        if outcome.truth is None and (test.when_true in useful or test.when_false in useful)
         for fact in outcome.unknown
         for capture in fact.missing
     ]

@@ -133,7 +133,7 @@ class DeviceFacts:
                 if provider
                 else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             )
-            if fact.missing:
+            if fact.missing and not all(map(self.tables.can_be_had, fact.missing)):
                 fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
             self._facts[name] = fact
         return self._facts[name]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.errors import VnetkbError
@@ -33,13 +34,14 @@ class Tables:
         self.notices: list[Notice] = []
         self._parsed: dict[tuple[str, str, int | None, str], Any] = {}
         self._faults: dict[tuple[str, int | None, str], str] = {}
+        self._can_be_had: dict[str, bool] = {}
 
-    @property
+    @cached_property
     def snapshots(self) -> tuple[int, ...]:
         """Numbers of the snapshots, in order."""
         return tuple(snapshot.n for snapshot in self.bundle.manifest.snapshots)
 
-    @property
+    @cached_property
     def first(self) -> int | None:
         """The snapshot that holds what is taken once a bundle.
 
@@ -127,6 +129,11 @@ class Tables:
 
         Not where the host has nothing of the kind, nor where root took it; but another trace may see a drop.
         """
+        if capture not in self._can_be_had:
+            self._can_be_had[capture] = self._could_be_had(capture)
+        return self._can_be_had[capture]
+
+    def _could_be_had(self, capture: str) -> bool:
         kept = [c for c in self.bundle.manifest.captures if c.id == capture]
         nothing = all(c.absent is not None and c.absent.reason in NOT_TO_BE_HAD for c in kept)
         there = all(self.bundle.data(c.id, c.snapshot, c.scope) is not None for c in kept)

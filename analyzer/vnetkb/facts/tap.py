@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.model import Fact, Subject
-from vnetkb.facts.trace_join import TracedDrop, join
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
     from vnetkb.facts.timeline import TaskShare
     from vnetkb.facts.topology import Topology
+    from vnetkb.facts.trace_join import TracedDrop
 
 
 # drivers/net/tun.c struct tun_pcpu_stats: only the drops are u32, up to Linux 5.10.
@@ -125,8 +126,8 @@ class TapFacts(DeviceFacts):
     @cached_property
     def traced(self) -> list[TracedDrop] | None:
         """Refused transmits that the trace saw on this device; None without a usable trace."""
-        trace = self.tables.get("trace", None, scope="series")
-        return None if trace is None else [drop for drop in join(trace.events) if drop.device == self.name]
+        traced = self.topology.traced
+        return None if traced is None else traced.get(self.name, [])
 
     @cached_property
     def dropped_during_trace(self) -> float | None:
@@ -172,7 +173,7 @@ class TapFacts(DeviceFacts):
         """Build a per-sample fact from one part (run, delay, sleep) of how threads spent each interval."""
         if not self.timeline or not shares:
             return self.unknown_series(name)
-        samples = tuple(getattr(share, f"{part}_ms") for share in shares)
+        samples = tuple(map(attrgetter(f"{part}_ms"), shares))
         known = [value for value in samples if value is not None]
         if not known:
             why = tr("the threads' schedstat was not taken or this kernel keeps none")

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference
 from vnetkb.parsers import proc_net_dev, task_schedstat
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class TaskShare:
+# a tuple: a series of a large host has tens of thousands
+class TaskShare(NamedTuple):
     """How a set of threads spent one interval, in milliseconds summed over the threads; None is unknown."""
 
     run_ms: float | None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.softnet import Softnet
 from vnetkb.facts.switch import Switch
+from vnetkb.facts.trace_join import TracedDrop, join
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Topology:
     def __init__(self, tables: Tables) -> None:
         """Keep the tables; nothing is joined yet."""
         self.tables = tables
+        self._readers: dict[str, Reader] = {}
         self.ovs_doubles: bool | None = None
 
     @cached_property
@@ -184,8 +186,24 @@ class Topology:
         """Thread name of the process's first thread, for texts; ``process`` when not captured."""
         return str(self._status[pid].name) if pid in self._status else "process"
 
+    @cached_property
+    def traced(self) -> dict[str, list[TracedDrop]] | None:
+        """Refused transmits that the trace saw, by device; None without a usable trace."""
+        trace = self.tables.get("trace", None, scope="series")
+        if trace is None:
+            return None
+        drops: dict[str, list[TracedDrop]] = {}
+        for drop in join(trace.events):
+            drops.setdefault(drop.device, []).append(drop)
+        return drops
+
     def reader(self, tap: str) -> Reader:
         """Who reads the tap's ring; the sources are fdinfo, thread names and QEMU's arguments."""
+        if tap not in self._readers:
+            self._readers[tap] = self._find_reader(tap)
+        return self._readers[tap]
+
+    def _find_reader(self, tap: str) -> Reader:
         fdinfo = self.tables.once_path("tun-fdinfo")
         owners = self.owners(tap)
         if owners is None:

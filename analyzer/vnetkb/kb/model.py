@@ -192,6 +192,16 @@ class FactTest:
     operand: Operand
     over: Over | None = None
     hold: Hold = Hold.ALL
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compute the hash once: a diagnosis looks outcomes up by their test hundreds of times a subject."""
+        key = (self.fact, self.operator, self.operand, self.over, self.hold)
+        object.__setattr__(self, "_hash", hash(key))
+
+    def __hash__(self) -> int:
+        """Return the hash that was computed."""
+        return self._hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,9 +537,29 @@ class KnowledgeBase:
     unwatched: Mapping[str, Unwatched]
     origins: Mapping[tuple[str, str], str]
     _children: Mapping[str, tuple[str, ...]] = field(repr=False)
+    _ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _causes: dict[str, tuple[Rule, ...]] = field(default_factory=dict, repr=False, compare=False)
+
+    def causes(self, explained: str) -> tuple[Rule, ...]:
+        """Return the causes that explain a counter (or ``silent`` loss), each after those that it refines."""
+        if explained not in self._causes:
+            found = [
+                rule
+                for rule in self.rules.values()
+                if rule.kind is RuleKind.CAUSE and explained in rule.explains
+            ]
+            found.sort(key=lambda rule: (len(self.ancestors(rule.id)), rule.id))
+            self._causes[explained] = tuple(found)
+        return self._causes[explained]
 
     def ancestors(self, rule_id: str) -> tuple[str, ...]:
         """Return the rules that a rule refines, the nearest first."""
+        known = self._ancestors.get(rule_id)
+        if known is None:
+            known = self._ancestors[rule_id] = self._chain(rule_id)
+        return known
+
+    def _chain(self, rule_id: str) -> tuple[str, ...]:
         found: list[str] = []
         parent = self.rules[rule_id].refines
         while parent is not None:
