@@ -372,3 +372,77 @@ def test_an_alarm_on_very_few_drops_is_noise(tmp_path: Path) -> None:
 def test_a_port_of_no_switch_has_no_such_line(tmp_path: Path) -> None:
     (finding,) = judge(Host([VNET3]), tmp_path).findings
     assert finding.alarm is None
+
+
+TRACE = """@ start 1001.00
+          <idle>-0       [000] ..s2.  1002.000001: kfree_skb: skbaddr=00000000{n:08x} protocol=2048 location={where}+0x90/0x100 reason: NOT_SPECIFIED
+@ stop 1009.00
+"""  # noqa: E501
+PORTS = '[{{"ifname":"vnet3","master":"br0","state":"forwarding","mtu":{a}}},{{"ifname":"eth0","master":"br0","state":"forwarding","mtu":{b}}}]'  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("where", "sizes", "expected"),
+    [
+        ("br_dev_queue_push_xmit", (1500, 9000), "bridge-over-mtu"),
+        ("__allowed_ingress", (1500, 1500), "bridge-filtered"),
+        ("br_flood", (1500, 1500), None),
+    ],
+)
+def test_what_a_bridge_frees_is_seen_by_a_trace_alone(
+    where: str, sizes: tuple[int, int], expected: str | None, tmp_path: Path
+) -> None:
+    links = json.dumps(
+        [{"ifindex": 3, "ifname": "br0", "flags": ["UP"], "linkinfo": {"info_kind": "bridge"}}]
+    )
+    captures = {f"host/{n}/ip-link": links for n in (0, 1)}
+    captures |= {f"host/{n}/bridge-link": PORTS.format(a=sizes[0], b=sizes[1]) for n in (0, 1)}
+    captures["series/trace"] = TRACE.format(n=1, where=where)
+    bridge = Device("br0", tun_flags=None)
+    shown = judge(Host([bridge], captures=captures), tmp_path)
+
+    assert [(cause(one), one.verdict, one.symptom.delta) for one in shown.findings] == (
+        [(expected, "likely", 1)] if expected else []
+    )
+    told = [one.rule for one in shown.notices if one.rule == "bridge-mtu-differs"]
+    assert bool(told) is (sizes[0] != sizes[1] and expected is None) or expected is not None
+
+
+FDB = "52:54:00:aa:bb:01 dev {port} used 1/1 master br0\n# {port} br0 1\n"
+
+
+def test_an_address_that_moves_between_ports_is_told(tmp_path: Path) -> None:
+    links = json.dumps(
+        [{"ifindex": 3, "ifname": "br0", "flags": ["UP"], "linkinfo": {"info_kind": "bridge"}}]
+    )
+    captures = {f"host/{n}/ip-link": links for n in (0, 1)}
+    captures |= {f"host/{n}/bridge-fdb": FDB.format(port=port) for n, port in enumerate(("vnet3", "eth0"))}
+    shown = judge(Host([Device("br0", tun_flags=None)], captures=captures), tmp_path)
+
+    assert [one.subject for one in shown.notices if one.rule == "bridge-mac-flap"] == ["br0"]
+    assert shown.findings == ()
+
+
+QDISCS = '[{{"kind":"ingress","handle":"ffff:","dev":"vnet3","parent":"ffff:fff1","options":{{}},"bytes":9,"packets":{p},"drops":{d},"overlimits":0,"requeues":0,"backlog":0,"qlen":0}}]'  # noqa: E501
+FILTER = """@ vnet3 ingress
+filter protocol all pref 49 basic chain 0
+filter protocol all pref 49 basic chain 0 handle 0x1
+	action order 1:  police 0x1 rate 1Mbit burst 12500b mtu 64Kb action drop overhead 0b
+	ref 1 bind 1
+	Action statistics:
+	Sent 900 bytes {p} pkt (dropped {d}, overlimits {d} requeues 0)
+	backlog 0b 0p requeues 0
+"""
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(1000, "ovs-policing"), (0, "tc-police")])
+def test_what_a_policer_drops_is_told_by_tc_alone(rate: int, expected: str, tmp_path: Path) -> None:
+    row = interface("vnet3", 1, ingress_policing_rate=rate, ingress_policing_kpkts_rate=0)
+    captures = switch([[row]] * 2)
+    for n in (0, 1):
+        captures[f"host/{n}/tc-qdisc"] = QDISCS.format(p=100 * n, d=18 * n)
+        captures[f"host/{n}/tc-filter"] = FILTER.format(p=100 * n, d=18 * n)
+    (finding,) = judge(Host([Device("vnet3", (0, 0), (10, 900))], captures=captures), tmp_path).findings
+
+    assert (finding.subject.name, finding.symptom.counter) == ("vnet3 ingress", "qdisc.drops")
+    assert (cause(finding), finding.symptom.delta) == (expected, 18)

@@ -10,6 +10,7 @@ from vnetkb.facts import (
     device_counts,
     device_place,
     device_settings,
+    linux_bridge,
     monitoring,
     ovs_bridge,
     ovs_datapath,
@@ -46,6 +47,7 @@ PROVIDED_BY = (
     device_counts,
     device_place,
     device_settings,
+    linux_bridge,
     ovs_port,
     softnet,
     tap_device,
@@ -94,6 +96,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     )
     observations += tuple(silent.observe(taps, _span(bundle)))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
+    observations += tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
     observations = tuple(monitoring.with_watches(one, topology) for one in observations)
     manifest = bundle.manifest
     notices = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.facts import linux_bridge
 from vnetkb.facts.model import Fact, Observation, Symptom
 from vnetkb.facts.ovs_port import text_of
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.ovs_bridge import BridgeFacts
     from vnetkb.facts.subject import SubjectSource
+    from vnetkb.facts.topology import Topology
+    from vnetkb.kb.model import KnowledgeBase
+
+
+CALLED = "packets that the trace saw freed inside the bridge"
 
 
 class _Loss(NamedTuple):
@@ -66,6 +72,19 @@ def observations(
             called = "packets that its rules dropped"
             loss = _Loss(bridge.dropped, ("OVS datapath", "no port"), called, captures)
             yield _observation(bridge, loss, seconds)
+
+
+def in_bridges(topology: Topology, kb: KnowledgeBase, seconds: float | None) -> Iterator[Observation]:
+    """Yield the losses inside Linux bridges that a trace shows.
+
+    Args:
+        topology: The joins.
+        kb: The knowledge base: its causes of silent loss name the functions.
+        seconds: Time between the first and the last snapshot.
+    """
+    for source, points, count in linux_bridge.traced(topology, kb):
+        captures = (topology.tables.path("trace", None, "series"),)
+        yield _observation(source, _Loss(count, points, CALLED, captures), seconds)
 
 
 def _observation(source: SubjectSource, loss: _Loss, seconds: float | None) -> Observation:

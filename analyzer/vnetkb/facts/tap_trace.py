@@ -97,16 +97,21 @@ CORE_FREES = {
 }
 
 
+def place_of(event: object) -> str | None:
+    """Return the function that freed a packet, without offset and the compiler's suffix.
+
+    None for an event of another kind; where the kernel prints bare addresses, the address.
+    """
+    location = getattr(event, "location", None)
+    return str(location).partition("+")[0].partition(".")[0] if location is not None else None
+
+
 def _core_frees(tap: TapFacts, name: str) -> Fact:
     trace = tap.tables.get("trace", None, scope="series")
     if trace is None:
         return Fact(name, missing=("trace",), why_unknown=tap.tables.why("trace", None, "series"))
     path = tap.tables.path("trace", None, "series")
-    places = [
-        event.location.partition("+")[0].partition(".")[0]
-        for event in trace.events
-        if hasattr(event, "location")
-    ]
+    places = [place for event in trace.events if (place := place_of(event)) is not None]
     if places and not any(place.isidentifier() and not place.startswith("0x") for place in places):
         return Fact(
             name, captures=(path,), why_unknown=tr("this kernel's trace gives locations as bare addresses")
