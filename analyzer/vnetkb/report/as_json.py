@@ -13,6 +13,7 @@ from vnetkb.report import words
 if TYPE_CHECKING:
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, Candidate, Evidence
+    from vnetkb.facts.path import Path
 
 SCHEMA_VERSION = "1"
 
@@ -134,6 +135,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "harm": str(finding.harm),
         "harm_reason": finding.harm_reason,
         "alarm": _alarm(finding, finding.alarm) if finding.alarm else None,
+        "path": _path(finding.picture.path) if finding.picture and finding.picture.path else None,
         "candidates": [_candidate(candidate) for candidate in finding.candidates],
         "witnesses": [
             {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)}
@@ -153,6 +155,34 @@ def _finding(finding: Finding) -> dict[str, Any]:
             }
             for applied in finding.remedies
         ],
+    }
+
+
+def _path(path: Path) -> dict[str, Any]:
+    return {
+        "way": path.way,
+        "points": [
+            {
+                "id": point.id,
+                "kind": point.kind,
+                "name": point.name,
+                "detail": point.detail,
+                "counts": [
+                    {
+                        "role": count.role,
+                        "counter": count.counter,
+                        "value": count.value,
+                        "captures": list(count.captures),
+                        "why_unknown": count.why_unknown or None,
+                    }
+                    for count in point.counts
+                ],
+            }
+            for point in path.points
+        ],
+        "losing": list(path.losing) if path.losing else None,
+        "lost": path.lost,
+        "seconds": path.seconds,
     }
 
 
