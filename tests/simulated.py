@@ -30,8 +30,8 @@ class Device:
     name: str
     tx_dropped: Sequence[int] = (0, 0)
     tx_packets: Sequence[int] = (0, 0)
-    series: Sequence[tuple[int, int]] = ()
-    """(tx_packets, tx_dropped) at each sample."""
+    series: Sequence[tuple[int, int] | None] = ()
+    """(tx_packets, tx_dropped) at each sample; None where a sample lacks the device."""
     ifindex: Sequence[int] = (7, 7)
     tx_queue_len: Sequence[int] = (1000, 1000)
     carrier: Sequence[str] = ("1", "1")
@@ -100,8 +100,9 @@ class Host:
     def _sample(self, k: int) -> str:
         rows = []
         for device in self.devices:
-            if k < len(device.series):
-                tx, drop = device.series[k]
+            at = device.series[k] if k < len(device.series) else None
+            if at is not None:
+                tx, drop = at
                 rows.append(
                     ROW.format(name=device.name, rx=0, rx_bytes=0, tx=tx, tx_bytes=60 * tx, drop=drop)
                 )

@@ -246,15 +246,19 @@ class DeviceFacts:
     def moved(self, field: str) -> tuple[int | None, ...]:
         """How far a statistic moved in each interval of the series, as ``/proc/net/dev`` shows it.
 
-        Empty where that file does not show it, or only in a sum with others that moved or are not known.
+        Empty where that file does not show it, or only in a sum with others that moved or are not known. Of a
+        device that was made anew meanwhile nothing is known: the file does not tell in which interval that
+        was, and the new one's numbers may be higher than the old one's.
         """
         if field not in self._moved:
             column = self._column(field)
-            self._moved[field] = (
-                self.timeline.moved(self.name, column, u32=self.is_u32(field))
-                if self.timeline and column
-                else ()
-            )
+            if self.timeline is None or column is None:
+                self._moved[field] = ()
+            elif self.same_device is False:
+                self._moved[field] = (None,) * len(self.timeline.seconds)
+            else:
+                wraps = self.is_u32(field) if self.same_device else False
+                self._moved[field] = self.timeline.moved(self.name, column, u32=wraps)
         return self._moved[field]
 
     def _column(self, field: str) -> str | None:

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counters over time: whatever wraps, resets or is missing, a difference is right or honestly unknown."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulated import Device, Host
+from vnetkb.bundle import read_bundle
+from vnetkb.facts import Observation, build
+from vnetkb.facts.plots import plots_of
+from vnetkb.facts.symptom import SymptomFacts
+from vnetkb.kb.load import load_kb
+
+KB = load_kb()
+U32 = 1 << 32
+RELEASES = {True: "5.10.0-9-amd64", False: "6.12.0-1-amd64"}
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens between two samples."""
+
+    dropped: int
+    passed: int
+    made_anew: bool = False
+    """The device is made anew in the middle; the numbers are those after that."""
+    missing: bool = False
+    """The sample after the step lacks the device."""
+
+
+steps = st.lists(
+    st.builds(
+        Step,
+        dropped=st.one_of(st.integers(0, 100), st.integers(0, U32 - 1)),
+        passed=st.integers(0, 10_000),
+        made_anew=st.sampled_from([False, False, False, True]),
+        missing=st.sampled_from([False, False, False, True]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def observation(host: Host) -> Observation | None:
+    with tempfile.TemporaryDirectory() as folder:
+        found = build(read_bundle(host.write(Path(folder))), KB).observations
+    return found[0] if found else None
+
+
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@given(plan=steps, start=st.tuples(st.integers(1, U32 - 1), st.integers(0, 10**6)), u32=st.booleans())
+def test_every_difference_is_right_or_unknown(plan: list[Step], start: tuple[int, int], *, u32: bool) -> None:
+    dropped, passed = start
+    samples: list[tuple[int, int] | None] = [(passed, dropped)]
+    truth: list[int | None] = []
+    for step in plan:
+        if step.made_anew:
+            dropped, passed = 0, 0
+        dropped += step.dropped
+        passed += step.passed
+        shown = dropped % U32 if u32 else dropped
+        samples.append(None if step.missing else (passed, shown))
+        truth.append(None if step.made_anew else step.dropped)
+    last = (passed, dropped % U32 if u32 else dropped)
+    anew = any(step.made_anew for step in plan)
+    found = observation(
+        Host(
+            [
+                Device(
+                    "vnet3",
+                    (start[0], last[1]),
+                    (start[1], last[0]),
+                    series=[(start[1], start[0]), *samples[1:]],
+                    ifindex=(7, 8) if anew else (7, 7),
+                )
+            ],
+            release=RELEASES[u32],
+        )
+    )
+    if found is None:
+        return
+    assert isinstance(found.facts, SymptomFacts)
+    if found.symptom.delta is not None:
+        assert not anew
+        whole = sum(step.dropped for step in plan)
+        assert found.symptom.delta in {whole, whole % U32 if u32 else whole}
+    for seen, true, before, after in zip(found.facts.drops, truth, samples, samples[1:], strict=False):
+        assert seen is None or seen == true
+        if before is None or after is None:
+            assert seen is None
+    for plot in plots_of(found.facts):
+        for curve in plot.curves:
+            assert all(value is None or value >= 0 for value in curve.values)
+    share = found.facts.fact("drop.sample_share").value
+    assert share is None or (isinstance(share, float) and 0.0 <= share <= 100.0)
+
+
+def test_a_device_made_anew_whose_numbers_are_higher_is_not_taken_for_one_that_went_on() -> None:
+    found = observation(
+        Host(
+            [
+                Device(
+                    "vnet3",
+                    (100, 150),
+                    (1000, 2000),
+                    series=[(1000, 100), (1500, 120), (2000, 150)],
+                    ifindex=(7, 9),
+                )
+            ]
+        )
+    )
+    assert found is not None
+    assert found.symptom.delta is None
+    assert isinstance(found.facts, SymptomFacts)
+    assert set(found.facts.drops) == {None}
+
+
+def test_a_step_of_the_wall_clock_changes_nothing() -> None:
+    """Rates rest on the monotonic clock; the wall clock is only shown."""
+    series = [(1000 + 100 * k, 100 + 10 * k) for k in range(6)]
+    device = Device("vnet3", (100, 150), (1000, 1500), series=series)
+    one, other = (
+        observation(Host([device], start=start)) for start in ("2026-11-22T13:45:00Z", "1970-01-01T00:00:00Z")
+    )
+    assert one is not None
+    assert other is not None
+    assert one.symptom == other.symptom
+    assert isinstance(one.facts, SymptomFacts)
+    assert isinstance(other.facts, SymptomFacts)
+    assert one.facts.counted.seconds == other.facts.counted.seconds == pytest.approx((1.0,) * 5)
+
+
+def test_more_than_two_snapshots_are_all_used() -> None:
+    """A wrap between the first two and another between the last two: the ends alone would hide one."""
+    values = (U32 - 10, 5, U32 - 20, 30)
+    device = Device(
+        "vnet3",
+        values,
+        (0, 1, 2, 3),
+        ifindex=(7,) * 4,
+        tx_queue_len=(1000,) * 4,
+        carrier=("1",) * 4,
+        flags=("0x1003",) * 4,
+    )
+    found = observation(Host([device], snapshots=4, release=RELEASES[True]))
+    assert found is not None
+    assert found.symptom.delta == 15 + (U32 - 25) + 50
