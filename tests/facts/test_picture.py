@@ -143,3 +143,27 @@ def test_correlation_lies_between_its_bounds_and_does_not_care_which_is_first(
 def test_too_few_moments_show_no_correlation() -> None:
     assert correlation([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]) is None
     assert correlation([1.0, None, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0, 5.0]) is None
+
+
+def test_what_moved_with_the_drops_is_told_with_its_members(tmp_path: Path) -> None:
+    lost = (0, 5, 0, 50, 10, 100)
+    series, stat, net, soft = [(1000, 100)], "", 0, ""
+    for k, drops in enumerate((0, *lost)):
+        stat += f"@ {k} {1000 + k:.2f}\ncpu  9 0 9 9 0 0 0 {7 * sum((0, *lost)[: k + 1])} 0 0\n"
+        soft += f"@ {k} {1000 + k:.2f}\n" + " ".join(["00000001"] * 13) + "\n"
+        if k:
+            net += drops
+            series.append((1000 + 100 * k, 100 + net))
+    host = Host(
+        [Device("vnet3", (100, 100 + net), (1000, 1600), series=series)],
+        captures={"series/proc-stat": stat, "series/softnet-stat": soft},
+    )
+    picture = only(host, tmp_path).picture
+    assert picture is not None
+    assert picture.losing_intervals == (4, 6)
+    found = {one.id: one for one in picture.together}
+    assert found["steal"].correlation == pytest.approx(1.0)
+    assert found["offered"].correlation == pytest.approx(1.0)
+    assert "softnet" not in found
+    assert found["steal"].intervals == 6
+    assert set(found["steal"].captures) == {"series/proc-net-dev", "series/proc-stat"}

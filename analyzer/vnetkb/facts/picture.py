@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vnetkb.facts.path import path_of
-from vnetkb.facts.plots import plots_of
+from vnetkb.facts.plots import plots_of, together_of
 
 if TYPE_CHECKING:
     from vnetkb.facts.path import Path
-    from vnetkb.facts.plots import Plot
+    from vnetkb.facts.plots import Plot, Together
     from vnetkb.facts.quotes import Quote, Quotes
     from vnetkb.facts.symptom import SymptomFacts
 
@@ -33,6 +33,17 @@ class Picture:
     def plots(self) -> tuple[Plot, ...]:
         """The series as rates over time; empty without a series."""
         return plots_of(self._symptom)
+
+    @cached_property
+    def together(self) -> tuple[Together, ...]:
+        """What rose and fell with the drops; empty without a series."""
+        return together_of(self._symptom)
+
+    @property
+    def losing_intervals(self) -> tuple[int, int]:
+        """In how many intervals of the series packets were lost, and how many intervals tell."""
+        known = [lost for lost in self._symptom.drops if lost is not None]
+        return sum(1 for lost in known if lost), len(known)
 
     def quotes(self, member: str, fact: str) -> tuple[Quote, ...]:
         """Return the lines of a member that a fact (or the symptom's own counter) was read from."""

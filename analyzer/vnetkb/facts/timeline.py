@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
 from vnetkb.parsers import proc_net_dev, task_schedstat
 from vnetkb.parsers.errors import ParseError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from vnetkb.facts.tables import Tables
     from vnetkb.parsers.proc_net_dev import NetDevCounters
@@ -95,6 +97,24 @@ class Timeline:
                 u32=u32,
             )
             for before, after in itertools.pairwise(rows)
+        )
+
+    def counted(self, capture: str, read: Callable[[Any], int]) -> tuple[int | None, ...]:
+        """How far a number of another series capture moved in each interval.
+
+        Args:
+            capture: Its id; its parser is the module of the same name.
+            read: Takes the number out of what the parser gives for one sample.
+        """
+        parse = importlib.import_module(f"vnetkb.parsers.{capture.replace('-', '_')}").parse
+        values: dict[int, int] = {}
+        for number, _, data in self.tables.series(capture):
+            with suppress(ParseError):
+                values[number] = read(parse(data))
+        numbers = [number for number, _, _ in self._net]
+        return tuple(
+            difference(values.get(before), values.get(after), same_device=True, u32=False)
+            for before, after in itertools.pairwise(numbers)
         )
 
     def value(self, device: str, column: str, index: int) -> int | None:

@@ -121,8 +121,12 @@ def _drawn(finding: view.FindingView, label: Labels) -> Iterator[str]:
         yield from _path(finding.path, label)
     if finding.plots:
         yield from ("", f"### {label['over_time']}", "")
+        yield from (finding.spread or "", "")
         for plot in finding.plots:
             yield from (*_block(_bars(plot)), "")
+        if finding.together:
+            yield from (label["together_with"], "")
+            yield from (f"- {text(said)}{_members(where)}" for said, where in finding.together)
 
 
 def _reasons(finding: view.FindingView, label: Labels) -> Iterator[str]:

@@ -82,6 +82,8 @@ class FindingView:
     remedies: tuple[RemedyView, ...]
     path: Path | None
     plots: tuple[Plot, ...]
+    spread: str | None
+    together: tuple[tuple[str, str], ...]
     detailed: bool
     reference: tuple[str, ...]
 
@@ -153,6 +155,10 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         tuple(_remedy(applied) for applied in finding.remedies),
         picture.path if picture else None,
         picture.plots if picture else (),
+        words.spread(*picture.losing_intervals) if picture and picture.plots else None,
+        tuple((words.together(one), words.members(one.captures)) for one in picture.together)
+        if picture
+        else (),
         detailed,
         tuple(address for address in words.pages(finding).values() if address),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vnetkb.diagnosis.model import Alarm, Group, NextStep
     from vnetkb.facts.model import HostSummary, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
-    from vnetkb.facts.plots import Plot
+    from vnetkb.facts.plots import Plot, Together
     from vnetkb.kb.reference import Site
 
 PAST = "past"
@@ -222,6 +222,29 @@ def curve_name(curve: str) -> str:
     return tr(CURVES[curve]) if curve in CURVES else curve
 
 
+COMPANIONS = {
+    "offered": mark("packets offered"),
+    "steal": mark("CPU time that a hypervisor below took (steal)"),
+    "softnet": mark("softirqs that ended early or dropped"),
+}
+
+
+def together(one: Together) -> str:
+    """Return how closely something followed the drops."""
+    name = tr(COMPANIONS[one.id]) if one.id in COMPANIONS else curve_name(one.id)
+    return tr(
+        "{name}: {value} over {intervals} intervals",
+        name=name,
+        value=f"{one.correlation:+.2f}",
+        intervals=one.intervals,
+    )
+
+
+def spread(losing: int, known: int) -> str:
+    """Return in how many intervals of the series packets were lost."""
+    return tr("Packets were lost in {losing} of {known} intervals of the series.", losing=losing, known=known)
+
+
 def plot_title(plot: Plot) -> str:
     """Return what a plot shows."""
     if plot.id == "packets":
@@ -412,6 +435,9 @@ def labels(version: str) -> dict[str, str]:
         "read_in": tr("read in"),
         "compare": tr("Collect again afterwards; vnetkb compare BEFORE AFTER says what it changed."),
         "gaps": tr("where a line is broken, the bundle does not tell"),
+        "together_with": tr(
+            "Rank correlation with the drops (+1 rises and falls with them, 0 has nothing to do):"
+        ),
         "marks": tr("upright lines: the snapshots"),
         "made_by": tr("Made by vnetkb {version}, which works offline, from this bundle:", version=version),
     }
