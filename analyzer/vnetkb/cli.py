@@ -53,6 +53,13 @@ kb_app = typer.Typer(
 app.add_typer(kb_app)
 
 
+class PathFormat(StrEnum):
+    """How a path is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 class Format(StrEnum):
     """How a report is written."""
 
@@ -295,6 +302,51 @@ def compare(
         )
     _write(report, output)
     raise typer.Exit(_status(second[1], fail_on))
+
+
+@app.command(short_help="Show the packets' path to a device, with counts.")
+def path(
+    bundle: BundleArgument,
+    to: Annotated[str, typer.Option("--to", metavar="DEVICE", help="The device that packets are sent to.")],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="PORT", show_default=False, help="The device by which they come into the host."
+        ),
+    ] = None,
+    path_format: Annotated[
+        PathFormat, typer.Option("--format", help="text to read, json for programs.")
+    ] = PathFormat.TEXT,
+    lang: LanguageOption = Language.ENGLISH,
+) -> None:
+    """Show what packets pass on their way to a device, what each point counted, and where they are lost.
+
+    \b
+    Example:
+        vnetkb path --to vnet3 vnetkb-node7-20261122T134500Z.tar.gz
+        vnetkb path --from eth0 --to vnet3 vnetkb-node7-20261122T134500Z.tar.gz
+    """
+    from vnetkb.facts import build
+    from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.path import path_to
+    from vnetkb.report.as_path import render_path, render_path_json
+
+    with speaking(lang):
+        observations = build(_read(bundle), _knowledge(None, lang))
+        devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
+        for option, name in (("--to", to), ("--from", since)):
+            if name is not None and name not in devices:
+                known = ", ".join(sorted(devices)) or "none"
+                raise UsageProblem(f"{option} {name}: {bundle} has no such device, expected one of: {known}")
+        entrance = devices[since] if since is not None else None
+        found = path_to(devices[to], "tx_dropped", observations.interval_s, entrance)
+        if found is None:
+            raise UsageProblem(f"--to {to}: no path to this kind of device is known ({devices[to].kind})")
+        if path_format is PathFormat.JSON:
+            text = printable_json(render_path_json(found))
+        else:
+            text = printable(render_path(found))
+    _emit(text)
 
 
 @app.command(short_help="Check that a bundle is whole, and what is missing.")

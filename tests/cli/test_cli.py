@@ -36,6 +36,7 @@ def test_help_names_every_command_and_every_command_has_an_example() -> None:
     assert listed == [
         "analyze",
         "compare",
+        "path",
         "validate",
         "collect",
         "show",

@@ -446,3 +446,20 @@ def test_what_a_policer_drops_is_told_by_tc_alone(rate: int, expected: str, tmp_
 
     assert (finding.subject.name, finding.symptom.counter) == ("vnet3 ingress", "qdisc.drops")
     assert (cause(finding), finding.symptom.delta) == (expected, 18)
+
+
+def test_the_path_to_a_port_leads_through_the_switch(tmp_path: Path) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2)
+    for n in (0, 1):
+        captures[f"host/{n}/ovs-datapath"] = DATAPATH.format(hit=900 * n, missed=60 * n, lost=4 * n)
+        captures[f"host/{n}/ovs-dump-flows"] = "@ br0\n" + RULE.format(n=20 * n, match="arp", what="drop")
+        captures[f"host/{n}/ovs-datapath-flows"] = flows((1, 130 * n, "vnet3"))
+    findings = judge(Host([VNET3], captures=captures), tmp_path).findings
+    (finding,) = [one for one in findings if one.subject.name == "vnet3"]
+
+    assert finding.picture is not None
+    assert finding.picture.path is not None
+    points = {point.id: point for point in finding.picture.path.points}
+    assert list(points)[:4] == ["datapath", "rules", "port", "qdisc"]
+    assert (points["datapath"].value("passed"), points["datapath"].value("lost")) == (900, 4)
+    assert (points["rules"].value("lost"), points["rules"].value("passed")) == (20, 130)

@@ -8,9 +8,10 @@ stand in the order in which a packet passes them; the loss lies between two neig
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, cast
 
+from vnetkb.facts import ovs_bridge, ovs_datapath
 from vnetkb.facts.deltas import difference, total
 from vnetkb.language import tr
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vnetkb.facts.device import DeviceFacts
-    from vnetkb.facts.subject import Counted
+    from vnetkb.facts.subject import Counted, SubjectSource
     from vnetkb.facts.symptom import SymptomFacts
     from vnetkb.facts.tap import TapFacts
+    from vnetkb.facts.topology import Topology
 
 Role = Literal["passed", "lost", "waiting"]
 Way = Literal["to-guest", "from-guest", "in", "out"]
@@ -115,6 +117,81 @@ def count(role: Role, counter: str, counted: Counted | None, why: str) -> PathCo
     return PathCount(role, counter, counted.delta, counted.captures, counted.why_unknown)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A path that somebody asked for, with or without a loss on it; builders take it for a symptom."""
+
+    source: SubjectSource
+    field: str
+    counted: Counted
+    seconds: float | None
+
+
+def path_to(
+    source: SubjectSource, field: str, seconds: float | None, since: DeviceFacts | None = None
+) -> Path | None:
+    """Return the path of the packets that a device is sent, whether some are lost or not.
+
+    Args:
+        source: The device at its end.
+        field: The kernel's name of the counter of those that it loses, as ``tx_dropped``.
+        seconds: Time that the counts cover.
+        since: The device by which the packets come in; None where that does not matter.
+    """
+    builder = BUILDERS.get(source.subject.kind)
+    counted = source.counted(field)
+    if builder is None or counted is None:
+        return None
+    path = builder(cast("SymptomFacts", Asked(source, field, counted, seconds)))
+    if path is None:
+        return None
+    points = path.points if since is None else (*_entrance(since), *path.points)
+    return replace(path, points=points, losing=path.losing if path.lost else None)
+
+
+def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:
+    """The device by which packets come in, after the VM behind it where it is a VM's port."""
+    subject = device.subject
+    point = PathPoint("entrance", device.kind, device.name, "", _device_counts(device, "rx", "rx_dropped"))
+    return (PathPoint("sender", "guest", subject.vm), point) if subject.vm else (point,)
+
+
+def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
+    """What a packet passes inside Open vSwitch on its way to a port: the datapath and the bridge's rules.
+
+    Empty for what is no port of it.
+    """
+    switch, tables = topology.switch, topology.tables
+    bridge = switch.bridge_of.get(port)
+    if bridge is None:
+        return ()
+    kind = switch.datapath_type(port)
+    points = [
+        PathPoint(
+            "datapath",
+            "ovs_datapath",
+            datapath.name,
+            "",
+            (
+                count("passed", "ovs_datapath.hit", datapath.counted("hit"), "hit was not taken"),
+                count("lost", "ovs_datapath.lost", datapath.counted("lost"), "lost was not taken"),
+            ),
+        )
+        for datapath in ovs_datapath.subjects(topology)
+        if datapath.name.partition("@")[0] == kind
+    ]
+    rules = tables.paths("ovs-dump-flows")
+    dropped = next((one.dropped for one in ovs_bridge.subjects(topology) if one.name == bridge), None)
+    if len(rules) < 2:  # noqa: PLR2004
+        dropped = None
+    why = "" if dropped is not None else "the rules of both ends were not taken"
+    lost = PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why)
+    flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port)
+    why = "" if sent is not None else "the datapath's flows of both ends were not taken"
+    handed = PathCount("passed", "ovs_datapath.flow_packets", sent, flows, why)
+    return (*points, PathPoint("rules", "ovs_bridge", bridge, "", (lost, handed)))
+
+
 @draws("tap")
 def _tap(symptom: SymptomFacts) -> Path:
     tap = cast("TapFacts", symptom.source)
@@ -123,6 +200,7 @@ def _tap(symptom: SymptomFacts) -> Path:
     pid = reader.pids[0] if len(reader.pids) == 1 else None
     process = f"{tap.topology.process_name(pid)} {pid}" if pid is not None else None
     port = PathPoint("port", "port", subject.port_of)
+    before = switch_points(tap.topology, tap.name)
     guest = PathPoint(
         "guest",
         "guest",
@@ -139,6 +217,7 @@ def _tap(symptom: SymptomFacts) -> Path:
     taken, refused = _device_counts(tap, "tx", symptom.field)
     length = tap.fact("tap.tx_queue_len").value
     points = (
+        *before,
         port,
         _qdisc(tap),
         PathPoint("ring", "tap", tap.name, "" if length is None else str(length), (refused,)),

@@ -167,6 +167,9 @@ POINTS = {
     "vlan": mark("VLAN"),
     "macvtap": mark("macvtap"),
     "netdev": mark("network device"),
+    "ovs_datapath": mark("Open vSwitch's datapath"),
+    "ovs_bridge": mark("rules of the bridge"),
+    "ovs_internal": mark("the host's own port"),
 }
 
 

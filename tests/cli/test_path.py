@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vnetkb path: the packets' way to a device with what each point counted, and the place that loses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STOPPED = "tests/lab/bundles/vm-stopped-6.1.tar.gz"
+HEALTHY = "tests/lab/bundles/healthy-6.1.tar.gz"
+
+
+def path(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vnetkb", "path", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_point_that_loses_is_marked(tree: Path) -> None:
+    done = path("--to", "vnet0", "--format", "json", str(tree / STOPPED))
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0
+    assert [point["id"] for point in found["points"]] == ["port", "qdisc", "ring", "reader", "guest"]
+    assert found["losing"] == ["qdisc", "ring"]
+    (lost,) = found["points"][2]["counts"]
+    assert (lost["role"], lost["counter"], lost["value"]) == ("lost", "tap.tx_dropped", found["lost"])
+    assert found["lost"] > 0
+    for point in found["points"]:
+        for count in point["counts"]:
+            assert count["captures"] or count["why_unknown"], count
+
+
+def test_a_path_without_loss_marks_nothing(tree: Path) -> None:
+    found = json.loads(path("--to", "vnet0", "--format", "json", str(tree / HEALTHY)).stdout)
+
+    assert (found["losing"], found["lost"]) == (None, 0)
+    text = path("--to", "vnet0", str(tree / HEALTHY)).stdout
+    assert "lost here" not in text
+    assert "0 lost (tap.tx_dropped)" in text
+
+
+def test_where_packets_come_in_comes_first(tree: Path) -> None:
+    found = json.loads(path("--from", "vnet0", "--to", "br0", "--format", "json", str(tree / HEALTHY)).stdout)
+    assert [point["id"] for point in found["points"]][:2] == ["sender", "entrance"]
+    assert [count["counter"] for count in found["points"][1]["counts"]] == [
+        "tap.rx_packets",
+        "tap.rx_dropped",
+    ]
+
+
+@pytest.mark.parametrize("option", ["--to", "--from"])
+def test_a_device_that_is_not_there(option: str, tree: Path) -> None:
+    names = {"--to": "vnet0", option: "vnet9"}
+    done = path(*(word for pair in names.items() for word in pair), str(tree / HEALTHY))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option} vnet9: {tree / HEALTHY} has no such device, expected one of: br0" in done.stderr
