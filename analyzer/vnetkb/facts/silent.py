@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 QDISC_TO_TAP = "qdisc-to-tap"
 BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "guest")}
+CUT = "tap-to-guest"
+CUT_BETWEEN = ("tap", "guest")
+CUT_CALLED = "frames that arrived cut short (= guest RX)"
 CALLED = "handed to the tap and never seen again (= guest RX)"
 SHARE_OF = "all that was sent to it"
 # Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
@@ -102,9 +105,9 @@ def _may_be_segmented(tap: TapFacts) -> bool:
 
 
 class SilentFacts:
-    """The facts of a tap, and those about packets that vanished on its path."""
+    """The facts of a tap, and those about packets that vanished on its path; cut short without ``lost``."""
 
-    def __init__(self, tap: TapFacts, lost: Missing) -> None:
+    def __init__(self, tap: TapFacts, lost: Missing | None) -> None:
         """Keep the sources."""
         self.tap = tap
         self.lost = lost
@@ -117,6 +120,11 @@ class SilentFacts:
     def fact(self, name: str) -> Fact:
         """Return a fact about what vanished, or else one of the tap."""
         lost = self.lost
+        if lost is None:
+            if name == "silent.segment":
+                return Fact(name, CUT, captures=self.tap.fact("tap.cut_bytes").captures)
+            unknown = Fact(name, why_unknown="how many frames were cut is not counted")
+            return unknown if name.startswith(("drop.", "silent.")) else self.tap.fact(name)
         values: Mapping[str, int | float | str] = {
             "silent.segment": lost.segment,
             "silent.at_least": lost.at_least,
@@ -146,6 +154,8 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
     for tap in taps:
         lost = missing(tap)
         if lost is None:
+            if tap.fact("tap.cut_bytes").value:
+                yield _cut(tap, seconds)
             continue
         symptom = Symptom(
             None,
@@ -163,3 +173,15 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
         yield Observation(
             tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
         )
+
+
+def _cut(tap: TapFacts, seconds: float | None) -> Observation:
+    """The tap delivered as many packets as it was handed, but fewer bytes."""
+    captures = tap.fact("tap.cut_bytes").captures
+    symptom = Symptom(
+        None, "silent", None, None, None, seconds, CUT_BETWEEN, called=CUT_CALLED, captures=captures
+    )
+    facts = SilentFacts(tap, None)
+    return Observation(
+        tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
+    )
