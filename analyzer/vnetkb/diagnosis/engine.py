@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from vnetkb.diagnosis.conditions import Situation, evaluate
@@ -16,9 +17,9 @@ from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from vnetkb.facts.model import FactSource, Observation, Observations
+    from vnetkb.facts.model import Observation, Observations
     from vnetkb.kb.model import KnowledgeBase, Rule, RuleTest
 
 SHARED = {
@@ -297,6 +298,10 @@ def _advice(
     A correction says how a number is to be read; it stands out where the subject has a finding.
     """
     notices = []
+    # Many rules ask the same of a subject: what was found out stays with its situation.
+    situations = {
+        key: Situation(source, observations.behaviours) for key, source in observations.subjects.items()
+    }
     for rule in kb.rules.values():
         if rule.kind is RuleKind.CAUSE:
             continue
@@ -305,7 +310,7 @@ def _advice(
                 continue
             warn = rule.kind is RuleKind.ADVICE or (kind, name) in losing
             level: Literal["info", "warning"] = "warning" if warn else "info"
-            texts = _confirmed_texts(rule, source, source.words(), observations, kb)
+            texts = _confirmed_texts(rule, situations[kind, name], source.words, kb)
             notices += [Notice(level, name, text, rule.id) for text in texts]
     return notices
 
@@ -324,21 +329,31 @@ def _advice_on_loss(
         Notice("info", observation.subject.name, text, rule.id)
         for rule in rules
         for observation in chosen
-        for text in _confirmed_texts(rule, observation.facts, observation.words, observations, kb)
+        for text in _confirmed_texts(
+            rule,
+            Situation(observation.facts, observations.behaviours),
+            partial(_words_of, observation),
+            kb,
+        )
     ]
 
 
+def _words_of(observation: Observation) -> Mapping[str, str]:
+    return observation.words
+
+
 def _confirmed_texts(
-    rule: Rule, source: FactSource, words: Mapping[str, str], observations: Observations, kb: KnowledgeBase
+    rule: Rule, situation: Situation, words: Callable[[], Mapping[str, str]], kb: KnowledgeBase
 ) -> list[str]:
     """What a correction or an advice says where it holds; nothing where a test of it rules it out."""
-    situation = Situation(source, observations.behaviours)
     if not all(evaluate(condition, situation).truth for condition in rule.applies_when):
         return []
     effects = [(test, effect_of(test, evaluate(test.condition, situation))) for test in rule.tests]
     if any(effect is Effect.RULES_OUT for _, effect in effects):
         return []
-    speaker = Speaker(dict(words), source, kb)
+    if Effect.CONFIRMS not in {effect for _, effect in effects}:
+        return []
+    speaker = Speaker(dict(words()), situation.facts, kb)
     return [
         replace(speaker, about=_about(test)).fill(test.says)
         for test, effect in effects
