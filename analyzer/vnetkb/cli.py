@@ -60,6 +60,17 @@ class PathFormat(StrEnum):
     JSON = "json"
 
 
+IdentityOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--identity",
+        metavar="KEYFILE",
+        show_default=False,
+        help="The key of an encrypted bundle: identities of age, or a secret key that gpg exported.",
+    ),
+]
+
+
 class Format(StrEnum):
     """How a report is written."""
 
@@ -181,6 +192,7 @@ def analyze(
         FailOn, typer.Option("--fail-on", help="Exit with 1 if a finding is at least this bad.")
     ] = FailOn.HARMFUL,
     lang: LanguageOption = Language.ENGLISH,
+    identity: IdentityOption = None,
 ) -> None:
     """Say where a bundle's ports lose packets, why, how sure that is, and what to do.
 
@@ -196,7 +208,7 @@ def analyze(
     devices = frozenset(device or ())
     with speaking(lang, kb or ()):
         knowledge = _knowledge(kb, lang)
-        observations = build(_read(bundle), knowledge)
+        observations = build(_read(bundle, identity), knowledge)
         _check_devices(devices, observations, bundle)
         diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
         report = _rendered(diagnosis, report_format, everything=everything)
@@ -215,10 +227,10 @@ def _knowledge(overlays: list[Path] | None, language: Language = Language.ENGLIS
     return load_kb((), language)
 
 
-def _read(file: Path) -> "Bundle":
+def _read(file: Path, identity: Path | None = None) -> "Bundle":
     from vnetkb.bundle import read_bundle
 
-    return read_bundle(file)
+    return read_bundle(file, identity=identity)
 
 
 def _check_devices(devices: "Collection[str]", observations: "Observations", bundle: Path) -> None:
@@ -276,6 +288,7 @@ def compare(
         FailOn, typer.Option("--fail-on", help="Exit with 1 if a finding of AFTER is at least this bad.")
     ] = FailOn.HARMFUL,
     lang: LanguageOption = Language.ENGLISH,
+    identity: IdentityOption = None,
 ) -> None:
     """Say which counters stopped or started moving between two bundles, and whether a remedy helped.
 
@@ -292,7 +305,7 @@ def compare(
 
     with speaking(lang, kb or ()):
         knowledge = _knowledge(kb, lang)
-        observed = [build(_read(bundle), knowledge) for bundle in (before, after)]
+        observed = [build(_read(bundle, identity), knowledge) for bundle in (before, after)]
         first, second = ((one, diagnose(one, knowledge)) for one in observed)
         found = held_against(first, second, knowledge)
         report = (
@@ -350,7 +363,14 @@ def path(
 
 
 @app.command(short_help="Check that a bundle is whole, and what is missing.")
-def validate(bundle: BundleArgument) -> None:
+def validate(
+    bundle: BundleArgument,
+    identity: IdentityOption = None,
+    sha256: Annotated[
+        str | None,
+        typer.Option(metavar="SUM", show_default=False, help="The sum of the file as its sender told it."),
+    ] = None,
+) -> None:
     """Check a bundle: its manifest, its checksums, and what is missing in it.
 
     \b
@@ -361,7 +381,7 @@ def validate(bundle: BundleArgument) -> None:
     from vnetkb.kb.load import load_kb
 
     knowledge = load_kb()
-    outcome = examine(bundle, _complete(knowledge))
+    outcome = examine(bundle, _complete(knowledge), identity=identity, sha256=sha256)
     for fault in outcome.faults:
         place = f"{fault.member}: " if fault.member else ""
         _emit(printable(f"{fault.level:8} {place}found {fault.found}, expected {fault.expected}\n"))
@@ -455,6 +475,7 @@ def show(
             help="A file in it, as the listing names it: host/0/sysfs-net.",
         ),
     ] = None,
+    identity: IdentityOption = None,
 ) -> None:
     """List what a bundle holds and why something is missing in it, or print one file of it, escaped.
 
@@ -467,7 +488,7 @@ def show(
     from vnetkb.bundle.limits import DEFAULT_LIMITS
     from vnetkb.bundle.reader import from_archive
 
-    archive = read_archive(bundle, DEFAULT_LIMITS)
+    archive = read_archive(bundle, DEFAULT_LIMITS, identity)
     if member is None:
         _emit(printable(_listing(from_archive(bundle, archive, DEFAULT_LIMITS), archive)))
         return
@@ -509,6 +530,7 @@ def export(
             help="The folder for the files; without it, one named after the bundle in the current folder.",
         ),
     ] = None,
+    identity: IdentityOption = None,
 ) -> None:
     """Write three tables: what each counter stood at, how far it moved, and every number of the series.
 
@@ -519,7 +541,7 @@ def export(
     from vnetkb.export import export as write_tables
     from vnetkb.facts import build
 
-    read = _read(bundle)
+    read = _read(bundle, identity)
     target = output or Path(f"{Path(read.folder).name}-tables")
     for file in write_tables(read, build(read, _knowledge(None)), target, to.value):
         _emit(printable(f"{file}\n"))
@@ -538,6 +560,7 @@ def redact(
             help="The masked bundle; without it, a name without the host's in the current folder.",
         ),
     ] = None,
+    identity: IdentityOption = None,
 ) -> None:
     """Replace the names and addresses in a bundle by pseudonyms, and search the result for what is left.
 
@@ -553,7 +576,7 @@ def redact(
     from vnetkb.bundle.reader import from_archive
     from vnetkb.privacy import mask_bundle
 
-    archive = read_archive(bundle, DEFAULT_LIMITS)
+    archive = read_archive(bundle, DEFAULT_LIMITS, identity)
     from_archive(bundle, archive, DEFAULT_LIMITS)
     masked = mask_bundle(archive)
     for leak in masked.leaks:

@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import tarfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from vnetkb.errors import UnusableInput, VnetkbError
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
     from vnetkb.bundle.limits import Limits
 
 _CHUNK = 64 * 1024
+_HEAD = 64
+_ENCRYPTED = (
+    b"age-encryption.org/",
+    b"-----BEGIN AGE ENCRYPTED FILE-----",
+    b"-----BEGIN PGP MESSAGE-----",
+    # RFC 4880 4.2: the packet of a session key encrypted to a public key, in the old and the new format
+    b"\x84",
+    b"\x85",
+    b"\x86",
+    b"\xc1",
+)
 _GZIP = b"\x1f\x8b"
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _NESTED_HEADERS = 4  # GNU tar writes two before a member at most: a long name and a long link
@@ -53,9 +64,6 @@ _OTHER_FORMATS = (
     (b"\xfd7zXZ\x00", "an xz archive"),
     (b"BZh", "a bzip2 archive"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive"),
-    (b"age-encryption.org/", "a file encrypted with age"),
-    (b"-----BEGIN AGE ENCRYPTED FILE-----", "a file encrypted with age"),
-    (b"-----BEGIN PGP MESSAGE-----", "a file encrypted with gpg"),
     (b"\x7fELF", "a program"),
     (b"\n\r\r\n", "a packet capture (pcapng)"),
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
@@ -287,15 +295,30 @@ class _Names:
         return name[len(parts[0]) + 1 :]
 
 
-def read_archive(path: Path, limits: Limits) -> Archive:
+def read_archive(path: Path, limits: Limits, identity: Path | None = None) -> Archive:
     """Return what the archive holds, as far as it is whole.
 
+    Args:
+        path: The file.
+        limits: What is read before it is refused.
+        identity: File with the key of an encrypted archive.
+
     Raises:
-        UnusableInput: It cannot be opened, is no tar archive, is not safe, or passes a limit.
+        UnusableInput: It cannot be opened, is no tar archive, is not safe, passes a limit, or is encrypted
+            and cannot be decrypted.
     """
     try:
         with path.open("rb") as file:
-            return _read(path, file, limits)
+            encrypted = file.read(_HEAD).startswith(_ENCRYPTED)
+            if not encrypted:
+                file.seek(0)
+                return _read(path, file, limits)
+        from vnetkb.bundle.cipher import cipher_of, decrypted, sum_of  # noqa: PLC0415  # most bundles are clear
+
+        cipher = cipher_of(path)
+        with decrypted(path, cipher, identity) as clear:
+            archive = _read(path, clear, limits)
+        return replace(archive, sha256=sum_of(path, limits.total_bytes))
     except IsADirectoryError:
         raise UnusableInput(file=shown(str(path)), found="a folder", expected=_EXPECTED) from None
     except OSError as error:

@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 LOG = "collector.log"
+REVIEW = "REVIEW.txt"
 _NAMED_AT_MOST = 3
 
 
-def read_bundle(path: Path, limits: Limits = DEFAULT_LIMITS) -> Bundle:
+def read_bundle(path: Path, limits: Limits = DEFAULT_LIMITS, identity: Path | None = None) -> Bundle:
     """Read a bundle into memory.
 
     Args:
         path: The ``.tar.gz`` (or plain ``.tar``) that a collector wrote.
         limits: What is read before the file is refused.
+        identity: File with the key of an encrypted bundle.
 
     Raises:
         UnusableInput: The file is no bundle, is cut off, is not safe, passes a limit, has no usable manifest,
             or is of a newer major schema. Damage to single captures is no error: they read as absent, with a
             notice.
     """
-    archive = read_archive(path, limits)
+    archive = read_archive(path, limits, identity)
     return from_archive(path, archive, limits)
 
 
@@ -162,7 +164,7 @@ def fault_of(archive: Archive, capture: Capture) -> Damage | None:
 
 def unlisted(archive: Archive, manifest: Manifest) -> list[str]:
     """Return the members that the manifest does not name, sorted."""
-    known = {capture.path for capture in manifest.captures} | {MANIFEST, LOG}
+    known = {capture.path for capture in manifest.captures} | {MANIFEST, LOG, REVIEW}
     return sorted(name for name in archive.members if name not in known)
 
 

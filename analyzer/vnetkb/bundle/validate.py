@@ -8,7 +8,9 @@ returned.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from vnetkb.bundle.limits import Limits
     from vnetkb.bundle.manifest import Manifest
 
+_SUM = rb"sha256 [0-9a-f]{64}  (?:manifest\.json|REVIEW\.txt|collector\.log)\n"
+_SUMS = re.compile(rb"(?:" + _SUM + rb"){1,3}\Z")
 SCHEMA = "manifest.schema.json"
 _SCHEMA_FAULTS_AT_MOST = 50
 _FOR_DELTAS = 2
@@ -97,19 +101,27 @@ class Validation:
     absent: tuple[AbsentCapture, ...]
 
 
-def validate(path: Path, expected: Collection[str] = (), limits: Limits = DEFAULT_LIMITS) -> Validation:
+def validate(
+    path: Path,
+    expected: Collection[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    identity: Path | None = None,
+    sha256: str | None = None,
+) -> Validation:
     """Hold a bundle against the schema of its manifest, its checksums and what it promises to hold.
 
     Args:
         path: The bundle.
         expected: Ids of host captures that a complete bundle names, be they present or absent.
         limits: What is read before the file is refused.
+        identity: File with the key of an encrypted bundle.
+        sha256: Sum that the file must have.
 
     Raises:
         UnusableInput: It is no bundle at all: no archive, unsafe, over a limit, without a manifest in JSON,
             or of a newer major schema.
     """
-    archive = read_archive(path, limits)
+    archive = read_archive(path, limits, identity)
     data = manifest_bytes(path, archive, limits)
     try:
         document = load_document(data)
@@ -119,6 +131,8 @@ def validate(path: Path, expected: Collection[str] = (), limits: Limits = DEFAUL
         ) from None
     faults = list(schema_faults(document))
     absent: list[AbsentCapture] = []
+    if sha256 is not None and sha256.strip().lower() != archive.sha256:
+        faults.append(Fault("error", None, f"sha256 {archive.sha256}", shown(sha256)))
     if archive.damage is not None:
         faults.append(Fault("error", None, archive.damage, "a whole archive"))
     try:
@@ -168,6 +182,7 @@ def _completeness(archive: Archive, manifest: Manifest) -> Iterator[Fault]:
             yield Fault("warning", shown(capture.path), "text cut at a limit", "the whole output")
     for name in unlisted(archive, manifest):
         yield Fault("error", shown(name), "a file that the manifest does not name", "no such file")
+    yield from _sums_in_log(archive)
     if LOG not in archive.members:
         yield Fault("warning", LOG, "nothing", "the log of the collector")
     if len(manifest.snapshots) < _FOR_DELTAS:
@@ -176,6 +191,24 @@ def _completeness(archive: Archive, manifest: Manifest) -> Iterator[Fault]:
     if is_newer_minor(manifest.schema_version):
         found = f"schema {manifest.schema_version}, newer than this vnetkb"
         yield Fault("warning", MANIFEST, found, "a schema that this vnetkb knows wholly")
+
+
+def _sums_in_log(archive: Archive) -> Iterator[Fault]:
+    """Hold the files that the manifest has no sum for against the sums at the end of the collector's log."""
+    if LOG not in archive.members:
+        return
+    log = archive.members[LOG].data
+    sums = _SUMS.search(log)
+    if sums is None:
+        return
+    for line in sums[0].decode("ascii").splitlines():
+        _, expected, name = line.split()
+        if name == LOG:
+            digest = hashlib.sha256(log[: sums.start()]).hexdigest()
+        else:
+            digest = archive.members[name].sha256 if name in archive.members else "nothing"
+        if digest != expected:
+            yield Fault("error", name, f"sha256 {digest[:12]}…", f"{expected[:12]}…, as the log says")
 
 
 def _absent(archive: Archive, manifest: Manifest, expected: Collection[str]) -> Iterator[AbsentCapture]:

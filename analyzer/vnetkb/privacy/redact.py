@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from vnetkb.bundle.manifest import load_document
-from vnetkb.bundle.reader import LOG, MANIFEST
+from vnetkb.bundle.reader import LOG, MANIFEST, REVIEW
 from vnetkb.errors import UsageProblem
 from vnetkb.paths import kb_dir
 from vnetkb.privacy.captures import Context, harvest, mask
@@ -94,9 +95,14 @@ def mask_bundle(archive: Archive) -> Masked:
         _addresses(text, masker)
     masked = {_member(path, context): mask(path, text, context) for path, text in texts.items()}
     log = archive.members[LOG].data.decode("latin-1") if LOG in archive.members else ""
+    log = re.sub(r"(?:sha256 [0-9a-f]{64}  .*\n)+\Z", "", log)
     masked[LOG] = "\n".join(context.text(line) for line in log.split("\n"))
+    if REVIEW in archive.members:
+        review = archive.members[REVIEW].data.decode("latin-1")
+        masked[REVIEW] = "\n".join(context.text(line) for line in review.split("\n"))
     changed = _manifest(document, captures, masked, context)
     masked[MANIFEST] = json.dumps(changed, indent=1)
+    masked[LOG] += _sums(masked)
     stamp = archive.folder.rpartition("-")[2]
     name = f"vnetkb-{changed['host']['name']}-{stamp}"
     leaks = scan({**masked, name: ""}, pseudonyms, keep)
@@ -181,6 +187,15 @@ def boot_pseudonym(boot_id: str) -> str:
     digits = hashlib.sha256(f"vnetkb {boot_id}".encode()).hexdigest()
     return (
         "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32])) if boot_id else ""
+    )
+
+
+def _sums(masked: dict[str, str]) -> str:
+    """Return what the collector's log ends with: the sums of the files that the manifest has none of."""
+    return "".join(
+        f"sha256 {hashlib.sha256(masked[name].encode('latin-1')).hexdigest()}  {name}\n"
+        for name in (MANIFEST, REVIEW, LOG)
+        if name in masked
     )
 
 
