@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Encrypted bundles with the real age and gpg: written by the collector, read by the analyzer, clear text nowhere."""
+"""Encrypted bundles with the real age and gpg: written by the collector, read by the analyzer."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_wrong_key_is_told(encrypted: tuple[Path, Path], tmp_path: Path) -> 
     (tmp_path / "other").mkdir()
     _, other = age_key(tmp_path / "other")
 
-    with pytest.raises(UnusableInput, match="cannot be decrypted: found .*no identity matched"):
+    with pytest.raises(UnusableInput, match=r"cannot be decrypted: found .*no identity matched"):
         read_bundle(encrypted[0], identity=other)
     with pytest.raises(UnusableInput, match="no file, expected a key of age"):
         read_bundle(encrypted[0], identity=tmp_path / "none")
@@ -168,7 +168,7 @@ def test_what_is_encrypted_may_be_hostile_too(tmp_path: Path) -> None:
         ["sh", "-c", f"head -c 200000000 /dev/zero | gzip -9 | age -r {recipient} -o {target}"], check=True
     )
 
-    with pytest.raises(UnusableInput, match="for each packed byte|no tar archive|damaged"):
+    with pytest.raises(UnusableInput, match=r"for each packed byte|no tar archive|damaged"):
         read_bundle(target, identity=identity)
 
 
