@@ -234,6 +234,21 @@ CORPUS = {
     f"2026-11-22T13:45:01.000Z|00008|dpif|WARN|system@ovs-system: failed to put for {V4} {GUEST_MAC}\n",
 }  # fmt: skip
 GUEST_CORPUS = {
+    "guest-manifest": f"collector=vnetkb-guest\nsystem=linux\nhost=mail-acme-7\nnote=of {VM}\n",
+    "guest-file": f"VNETKB-CONTAINER 1 {VM}\n@@ clock\n|{UUID}\n|{GUEST_MAC} {V4}\n",
+    "agent-osinfo": '{"return":{"id":"debian","name":"Debian GNU/Linux"}}\n',
+    "agent-info": '{"return":{"version":"7.2"}}\n',
+    "agent-interfaces": '{"return":[{"name":"'
+    + TAP
+    + '","hardware-address":"'
+    + GUEST_MAC
+    + '","statistics":{"rx-dropped":1}},{"name":"Produktion Acme","hardware-address":"'
+    + OTHER_MAC
+    + '"}]}\n',
+    "virtqueue-status": "@ /machine/peripheral/net0/virtio-backend 0\n"
+    + '{"return":{"name":"virtio-net","vm":"'
+    + VM
+    + '"}}\n',
     "guest-clock": f"17.5 3.2\n2026-11-22T13:45:00Z\n{UUID}\n",
     "guest-sysfs-net": CORPUS["sysfs-net"],
     "guest-ip-link": CORPUS["ip-link"],

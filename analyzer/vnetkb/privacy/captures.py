@@ -38,7 +38,7 @@ _LOGGED = re.compile(r"(?:device |port [0-9]+\(|dev )([^ ()]+)|([^ ()\[\]]+): ?"
 _KILLED = re.compile(
     r"([Pp]rocess [0-9]+ )\(([^)]*)\)|(task=)([^,]*)|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)"
 )
-_CONNECTION = re.compile(r'"(?:Name|NetConnectionID)" *: *"((?:[^"\\]|\\.)*)"')
+_CONNECTION = re.compile(r'"(?:name|Name|NetConnectionID)" *: *"((?:[^"\\]|\\.)*)"')
 _SWITCH_NAME = re.compile(
     r"(?:@ | *(?:Port|Interface|Bridge|Mirror|port [0-9]+:|port) +\"?)(?:[a-z]+@)?([^\"(: ]+)"
 )
@@ -207,6 +207,12 @@ def _ip_link(text: str) -> Iterator[tuple[str, str]]:
             yield "interface", _plain_json(name[1])
 
 
+def _of_guest(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.split(_LINE):
+        if line.startswith("host="):
+            yield "host", line[5:]
+
+
 def _windows(text: str) -> Iterator[tuple[str, str]]:
     for found in _CONNECTION.finditer(text):
         if not _PLAIN_VALUE.fullmatch(found[1]) and not is_address(found[1]):
@@ -287,6 +293,8 @@ _HARVEST: dict[str, Callable[[str], Iterator[tuple[str, str]]]] = {
     "ip-link": _ip_link,
     "tc-qdisc": _ip_link,
     "bridge-link": _ip_link,
+    "agent-interfaces": _windows,
+    "manifest": _of_guest,
     "win-counters": _windows,
     "win-adapters": _windows,
     "ip-link-text": _ip_text,
