@@ -331,6 +331,7 @@ def path(
         PathFormat, typer.Option("--format", help="text to read, json for programs.")
     ] = PathFormat.TEXT,
     lang: LanguageOption = Language.ENGLISH,
+    identity: IdentityOption = None,
 ) -> None:
     """Show what packets pass on their way to a device, what each point counted, and where they are lost.
 
@@ -345,7 +346,7 @@ def path(
     from vnetkb.report.as_path import render_path, render_path_json
 
     with speaking(lang):
-        observations = build(_read(bundle), _knowledge(None, lang))
+        observations = build(_read(bundle, identity), _knowledge(None, lang))
         devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
         for option, name in (("--to", to), ("--from", since)):
             if name is not None and name not in devices:

@@ -246,9 +246,7 @@ GUEST_CORPUS = {
     + OTHER_MAC
     + '"}]}\n',
     "virtqueue-status": "@ /machine/peripheral/net0/virtio-backend 0\n"
-    + '{"return":{"name":"virtio-net","vm":"'
-    + VM
-    + '"}}\n',
+    '{"return":{"name":"virtio-net","vm":"' + VM + '"}}\n',
     "guest-clock": f"17.5 3.2\n2026-11-22T13:45:00Z\n{UUID}\n",
     "guest-sysfs-net": CORPUS["sysfs-net"],
     "guest-ip-link": CORPUS["ip-link"],
