@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.model import Observation, Observations
     from vnetkb.kb.model import KnowledgeBase, Rule, RuleTest
+    from vnetkb.kb.reference import Capture
 
 SHARED = {
     "vm": mark("{title}: {count} findings, all on {name}"),
@@ -30,6 +31,8 @@ SHARED = {
     "device": mark("{title}: {count} findings, all on {name}"),
 }
 SAMPLER = "sFlow"
+GUEST = "guest-"
+ASK_GUEST = "--guest NAME"
 OF_A_LOSS = "drop."
 HARM_ORDER = (Harm.HARMFUL, Harm.WATCH, Harm.UNKNOWN, Harm.HARMLESS)
 
@@ -269,22 +272,33 @@ def _next_steps(
     if undecided and not observations.root:
         text = tr("as root: without it the files of other users' processes are invisible")
         steps["root"] = NextStep("sudo sh vnetkb-collect", undecided, text)
-    for capture, found in wanted.items():
-        known = kb.captures.get(capture)
-        ask = (known.ask if known else None) or ""
-        names = sorted({finding.subject.name for finding in found.values()})
-        devices = "".join(f" --device {shell_word(name)}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
-        command = " ".join(f"sh vnetkb-collect{devices} {ask}".split())
-        ids = tuple(found)
+    commands = {capture: _command(kb.captures.get(capture), wanted[capture].values()) for capture in wanted}
+    for capture, command in ((name, line) for name, line in commands.items() if line is not None):
+        ids = tuple(wanted[capture])
         before = steps.get(command)
         if before:
             ids = tuple(dict.fromkeys((*before.would_decide, *ids)))
-        if before:
             captures = tr("{captures}, {capture}", captures=before.text, capture=capture)
         else:
             captures = tr("collects what would decide it: {captures}", captures=capture)
         steps[command] = NextStep(command, ids, captures)
     return tuple(steps.values())
+
+
+def _command(capture: Capture | None, findings: Collection[Finding]) -> str | None:
+    """The collector's command line that takes a capture; None where it is not known whom to ask for it."""
+    ask = (capture.ask if capture else None) or ""
+    if capture is not None and capture.collector.startswith(GUEST):
+        ask = ASK_GUEST
+    vms = sorted({finding.subject.vm for finding in findings if finding.subject.vm})
+    if ASK_GUEST in ask and not vms:
+        return None
+    ask = ask.replace(ASK_GUEST, " ".join(f"--guest {shell_word(vm)}" for vm in vms))
+    # what lies inside a guest is named after its VM, and no option of the collector takes it
+    subjects = [finding.subject for finding in findings]
+    names = sorted({one.name for one in subjects if not (one.vm and one.name.startswith(f"{one.vm} "))})
+    devices = "".join(f" --device {shell_word(name)}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
+    return " ".join(f"sh vnetkb-collect{devices} {ask}".split())
 
 
 def _advice(

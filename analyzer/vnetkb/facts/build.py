@@ -10,6 +10,7 @@ from vnetkb.facts import (
     device_counts,
     device_place,
     device_settings,
+    guest_subjects,
     linux_bridge,
     monitoring,
     ovs_bridge,
@@ -20,6 +21,7 @@ from vnetkb.facts import (
     silent_switch,
     softnet,
     tap_device,
+    tap_guest,
     tap_reader,
     tap_ring,
     tap_trace,
@@ -51,6 +53,7 @@ PROVIDED_BY = (
     ovs_port,
     softnet,
     tap_device,
+    tap_guest,
     tap_reader,
     tap_ring,
     tap_trace,
@@ -84,6 +87,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     bridges = list(ovs_bridge.subjects(topology))
     sources: list[SubjectSource] = [*devices, *qdisc.losing(devices), *bridges]
     sources += [*ovs_datapath.subjects(topology), *conntrack.subjects(topology)]
+    sources += guest_subjects.subjects(topology)
     queues = softnet.SoftnetFacts(tables)
     if queues.counted("dropped") is not None and not _held_by_devices(queues, devices):
         sources.append(queues)

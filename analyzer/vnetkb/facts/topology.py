@@ -325,6 +325,10 @@ class Topology:
         """One of QEMU's arguments (-device) for the guest's NIC; None where it is not given or not seen."""
         return self._qemu_nics.get(tap, {}).get(key)
 
+    def nic_id(self, tap: str) -> str | None:
+        """Id of the guest's NIC behind the tap in QEMU's arguments; None when it has none."""
+        return self._qemu_nics.get(tap, {}).get("id")
+
     def receive_buffers(self, tap: str) -> int | None:
         """Size of the guest's receive virtqueue: how many buffers it can have posted for each queue.
 

@@ -179,7 +179,7 @@ def kernel(name: str) -> Kernel:
         members |= {f"lab/{file.name}": file.read_bytes() for file in inside if file.is_file()}
         members["init"] = (INSIDE / "boot-init").read_bytes()
         members["busybox"] = (userland() / "busybox").read_bytes()
-        boot.write_bytes(_cpio(members, executable={"init", "busybox"}))
+        boot.write_bytes(cpio_archive(members, executable={"init", "busybox"}))
     return Kernel(name, release, folder / "vmlinuz", folder / "modules.ext4", boot)
 
 
@@ -237,15 +237,15 @@ def _disk_image(tree: Path, image: Path) -> None:
     )  # fmt: skip
 
 
-def userland() -> Path:
+def userland(packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
     """Return the folder with the root file system of the machines, `root.ext4`, and a static `busybox`."""
-    recipe = "\n".join((USERLAND_SUITE, *USERLAND_PACKAGES))
+    recipe = "\n".join((USERLAND_SUITE, *packages))
     folder = cache() / "userland" / hashlib.sha256(recipe.encode()).hexdigest()[:12]
     if not folder.is_dir():
         with building(folder) as made, tempfile.TemporaryDirectory(dir=cache()) as work:
             root = Path(work) / "root"
             call(
-                "mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(USERLAND_PACKAGES)}",
+                "mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(packages)}",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
                 USERLAND_SUITE, root, *_sources((USERLAND_SUITE, f"{USERLAND_SUITE}-security")),
@@ -288,7 +288,7 @@ def guest_state() -> Path:
     members = {f"modules/{file.name}": file.read_bytes() for file in modules}
     members["init"] = (INSIDE / "guest-init").read_bytes()
     members["busybox"] = (userland() / "busybox").read_bytes()
-    initrd = _cpio(members, executable={"init", "busybox"})
+    initrd = cpio_archive(members, executable={"init", "busybox"})
     recipe = initrd + " ".join((source.release, *guest_command(), *GUEST_NETWORK, *GUEST_BOOT)).encode()
     folder = cache() / "guest" / hashlib.sha256(recipe).hexdigest()[:12]
     if not folder.is_dir():
@@ -335,7 +335,7 @@ def _sum_of(*files: Path) -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def _cpio(members: Mapping[str, bytes], executable: Iterable[str]) -> bytes:
+def cpio_archive(members: Mapping[str, bytes], executable: Iterable[str]) -> bytes:
     """Return a packed archive in the "newc" format of cpio(5), which the kernel unpacks at boot."""
     folders = {str(parent) for name in members for parent in Path(name).parents} - {"."}
     entries = [(name, 0o040755, b"") for name in sorted(folders)]

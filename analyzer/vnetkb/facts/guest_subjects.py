@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests as subjects: the NICs inside them and what their UDP received, each with its facts."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC, guests
+from vnetkb.facts.model import Fact, Subject
+from vnetkb.facts.subject import Counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from vnetkb.facts.guests import Guest
+    from vnetkb.facts.model import Witness
+    from vnetkb.facts.topology import Topology
+
+ALL_FRAMES = 3
+_BUILD = re.compile(r"(?:[0-9]+\.){3}([0-9]{1,9})")
+NETKVM = "VirtIO"
+
+
+def subjects(topology: Topology) -> Iterator[GuestSource]:
+    """Yield the NICs of every guest that are on a port of the host, and each guest's UDP."""
+    for guest in guests(topology):
+        for nic, tap in guest.nics.items():
+            if tap is not None:
+                kind = WindowsNic if guest.is_windows else LinuxNic
+                yield kind(guest, nic, tap)
+        yield WindowsUdp(guest) if guest.is_windows else LinuxUdp(guest)
+
+
+class GuestSource:
+    """Counters and facts of one thing inside a guest, each computed on first use."""
+
+    kind: ClassVar[str] = ""
+    providers: ClassVar[Mapping[str, Callable[[Any], Fact]]] = {}
+
+    def __init__(self, guest: Guest, name: str, tap: str | None) -> None:
+        """Keep the sources; `tap` is the port that it is reached through, where that is one."""
+        self.guest = guest
+        self.name = name
+        self.tap = tap
+        self._facts: dict[str, Fact] = {}
+
+    @property
+    def subject(self) -> Subject:
+        """What a finding on it is about."""
+        mac = self.guest.topology.guest_mac(self.tap) if self.tap else None
+        return Subject(self.kind, f"{self.guest.name} {self.name}", self.guest.name, mac, self.tap)
+
+    @property
+    def drops(self) -> Sequence[int | None]:
+        """Empty: a guest has no series."""
+        return ()
+
+    def scopes(self) -> Mapping[str, str]:
+        """What it shares with others."""
+        return {"vm": self.guest.name, "host": self.guest.tables.bundle.manifest.host}
+
+    def words(self) -> Mapping[str, str]:
+        """Names that the knowledge base's texts may use for it."""
+        port = self.tap or "its port"
+        return {
+            "device": self.subject.name,
+            "vm": self.guest.name,
+            "tap": port,
+            "host": self.guest.tables.bundle.manifest.host,
+        }
+
+    def witnesses(self, field: str, counted: Counted, peak_rate: float) -> tuple[Witness, ...]:
+        """No other tool's view is compared."""
+        del field, counted, peak_rate
+        return ()
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter in each sample and the capture it is from; None if there is none of this name."""
+        raise NotImplementedError
+
+    def counted(self, field: str) -> Counted | None:
+        """Return how a counter stood and moved between the guest's samples."""
+        found = self.read(field)
+        if found is None:
+            return None
+        values, capture = found
+        known = tuple(value for value in values if value is not None)
+        if not known:
+            return None
+        delta = None
+        if self.guest.rebooted is False:
+            steps = [difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(known)]
+            delta = total(steps)
+        return Counted(
+            known,
+            delta,
+            captures=self.guest.paths(capture),
+            missing=() if delta is not None else (capture,),
+            why_unknown="" if delta is not None else "it needs two samples of one boot of the guest",
+        )
+
+    def fact(self, name: str) -> Fact:
+        """Return one fact; a name that no function provides is unknown."""
+        if name not in self._facts:
+            provider = self.providers.get(name)
+            fact = provider(self) if provider else Fact(name, why_unknown=f"not computed for a {self.kind}")
+            if fact.missing:
+                fact = replace(
+                    fact, missing=tuple(c for c in fact.missing if self.guest.tables.can_be_had(c))
+                )
+            self._facts[name] = fact
+        return self._facts[name]
+
+    def known(self, name: str, value: float | str | None, *captures: str) -> Fact:
+        """Build a fact; the captures are where it was read, or what would make it known."""
+        if value is None:
+            why = self.guest.why(captures[0]) if captures else "nothing in the bundle tells"
+            return Fact(name, missing=captures, why_unknown=why)
+        return Fact(name, value, captures=tuple(path for each in captures for path in self.guest.paths(each)))
+
+
+class LinuxNic(GuestSource):
+    """A virtio NIC inside a Linux guest."""
+
+    kind: ClassVar[str] = "guest_nic"
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter of the interface in each sample."""
+        if field != "rx_otherhost_dropped":
+            return self.guest.statistic(self.name, field)
+        values: list[int | None] = []
+        for links in self.guest.each("guest-ip-link"):
+            link = next((each for each in links or () if each.ifname == self.name), None)
+            values.append(link.rx.get("otherhost") if link is not None else None)
+        # iproute2 prints it only when it is not 0, so it is 0 in a sample before the one that shows it
+        if any(value is not None for value in values):
+            values = [0 if value is None else value for value in values]
+        return tuple(values), "guest-ip-link"
+
+
+class WindowsNic(GuestSource):
+    """A NIC inside a Windows guest."""
+
+    kind: ClassVar[str] = "windows_adapter"
+
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "received_discarded": "IncomingPacketsDiscarded",
+        "received_errors": "IncomingPacketsWithErrors",
+        "received_unknown_protocols": "IncomingUnknownProtocolPackets",
+        "outbound_discarded": "OutgoingPacketsDiscarded",
+        "outbound_errors": "OutgoingPacketsWithErrors",
+        "received_unicast_packets": "UnicastPacketsReceived",
+        "received_nonunicast_packets": "NonUnicastPacketsReceived",
+    }
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter of the interface in each sample, by .NET's name of it."""
+        key = self._FIELDS.get(field)
+        if key is None:
+            return None
+        values: list[int | None] = []
+        for counters in self.guest.each(WINDOWS_NIC):
+            nic = next((n for n in counters.interfaces if n.name == self.name), None) if counters else None
+            values.append(nic.statistics.get(key) if nic is not None else None)
+        return tuple(values), WINDOWS_NIC
+
+
+class LinuxUdp(GuestSource):
+    """UDP inside a Linux guest."""
+
+    kind: ClassVar[str] = "guest_udp"
+
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "in_datagrams": "InDatagrams",
+        "no_ports": "NoPorts",
+        "rcvbuf_errors": "RcvbufErrors",
+    }
+
+    def __init__(self, guest: Guest) -> None:
+        """Take the guest's only port, if it has one."""
+        super().__init__(guest, "UDP", guest.taps[0] if len(guest.taps) == 1 else None)
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter of UDP over IPv4 in each sample."""
+        key = self._FIELDS.get(field)
+        return None if key is None else (self.guest.snmp("Udp", key), "guest-proc-net-snmp")
+
+
+class WindowsUdp(GuestSource):
+    """UDP inside a Windows guest."""
+
+    kind: ClassVar[str] = "windows_udp"
+
+    _FIELDS: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "datagrams_received": ("DatagramsReceived", "received"),
+        "no_ports": ("IncomingDatagramsDiscarded", "no_ports"),
+        "receive_errors": ("IncomingDatagramsWithErrors", "receive_errors"),
+    }
+
+    def __init__(self, guest: Guest) -> None:
+        """Take the guest's only port, if it has one."""
+        super().__init__(guest, "UDP", guest.taps[0] if len(guest.taps) == 1 else None)
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter of UDP over IPv4 in each sample: .NET's first, else of netstat -s."""
+        keys = self._FIELDS.get(field)
+        if keys is None:
+            return None
+        rows = self.guest.each(WINDOWS_NIC)
+        if any(rows):
+            values = [row.protocols.get("UdpIPv4", {}).get(keys[0]) if row else None for row in rows]
+            return tuple(values), WINDOWS_NIC
+        sections = [(row or {}).get("UDPv4") for row in self.guest.each("win-netstat-s")]
+        return tuple(getattr(s, keys[1]) if s else None for s in sections), "win-netstat-s"
+
+
+def _tap_dropped(source: GuestSource) -> Fact:
+    """How far the port's own drop counter moved between the host's snapshots."""
+    name = "guest.port_dropped"
+    tables = source.guest.tables
+    if source.tap is None:
+        return Fact(name, why_unknown="the guest has more ports than one, or none")
+    values = [
+        device.statistics.get("tx_dropped")
+        if (device := (tables.get("sysfs-net", n) or {}).get(source.tap))
+        else None
+        for n in tables.snapshots
+    ]
+    steps = [difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(values)]
+    value = total(steps)
+    if value is None:
+        return Fact(name, missing=("sysfs-net",), why_unknown="it needs two snapshots of the host")
+    return Fact(name, value, captures=tables.paths("sysfs-net"))
+
+
+def _softnet(source: GuestSource) -> Fact:
+    value = source.guest.moved("guest-softnet-stat", lambda rows: sum(row.dropped for row in rows), u32=True)
+    return source.known("guest.softnet_dropped", value, "guest-softnet-stat")
+
+
+def _packet_sockets(source: GuestSource) -> Fact:
+    samples = [rows for rows in source.guest.each("guest-proc-net-packet") if rows is not None]
+    counts = [sum(1 for row in rows if row.protocol == ALL_FRAMES and row.running) for rows in samples]
+    return source.known("guest.packet_captures", max(counts, default=None), "guest-proc-net-packet")
+
+
+def _driver_dropped(source: GuestSource) -> Fact:
+    from vnetkb.parsers.ethtool_s import by_queue  # noqa: PLC0415 - parsers are imported where they are used
+
+    def read(rows: Mapping[str, dict[str, int]]) -> int | None:
+        queues = by_queue(rows.get(source.name, {}))
+        drops = [
+            value for queue, value in queues.items() if queue.direction == "rx" and queue.what == "drops"
+        ]
+        return sum(drops) if drops else None
+
+    return source.known(
+        "guest.driver_dropped", source.guest.moved("guest-ethtool-s", read), "guest-ethtool-s"
+    )
+
+
+def _netkvm_build(source: GuestSource) -> Fact:
+    for capture in ("win-nic-registry",):
+        for row in source.guest.first(capture) or ():
+            match = _BUILD.fullmatch(row.get("DriverVersion", ""))
+            if NETKVM in row.get("DriverDesc", "") and match is not None:
+                return source.known("guest.netkvm_build", int(match[1]), capture)
+    return source.known("guest.netkvm_build", None, "win-nic-registry")
+
+
+def _socket_drops(source: GuestSource) -> Fact:
+    """Datagrams that the sockets' own counters show as dropped, of sockets that are in both samples."""
+    moved = 0
+    known = False
+    for capture in ("guest-proc-net-udp", "guest-proc-net-udp6"):
+        samples = [
+            {row.inode: row.drops for row in rows} for rows in source.guest.each(capture) if rows is not None
+        ]
+        if len(samples) > 1:
+            known = True
+            moved += sum(max(0, drops - samples[0].get(inode, drops)) for inode, drops in samples[-1].items())
+    return source.known("guest.socket_dropped", moved if known else None, "guest-proc-net-udp")
+
+
+def _socket_port(source: GuestSource) -> Fact:
+    samples = [rows for rows in source.guest.each("guest-proc-net-udp") if rows is not None]
+    before = {row.inode: row.drops for row in samples[0]} if samples else {}
+    rose = [
+        (row.drops - before.get(row.inode, row.drops), row.port) for row in (samples[-1] if samples else ())
+    ]
+    worst = max(rose, default=(0, 0))
+    return source.known("guest.socket_port", worst[1] if worst[0] > 0 else None, "guest-proc-net-udp")
+
+
+COMMON = {"guest.port_dropped": _tap_dropped}
+LinuxNic.providers = {
+    **COMMON,
+    "guest.softnet_dropped": _softnet,
+    "guest.packet_captures": _packet_sockets,
+    "guest.driver_dropped": _driver_dropped,
+}
+WindowsNic.providers = {**COMMON, "guest.netkvm_build": _netkvm_build}
+LinuxUdp.providers = {**COMMON, "guest.socket_dropped": _socket_drops, "guest.socket_port": _socket_port}
+WindowsUdp.providers = COMMON
+NIC_CAPTURE = LINUX_NIC

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What guests said of themselves, joined to their ports: one :class:`Guest` for each scope ``guest:<vm>``."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vnetkb.facts.deltas import difference, total
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from vnetkb.facts.topology import Topology
+
+SCOPE = "guest:"
+# Guest captures in a layout that a parser of another name reads.
+PARSERS = {
+    "guest-clock": "key_values",
+    "guest-manifest": "key_values",
+    "win-clock": "key_values",
+    "agent-osinfo": "agent_reply",
+    "guest-proc-net-netstat": "proc_net_snmp",
+    "guest-proc-net-udp6": "proc_net_udp",
+    "virtqueue-status": "virtio_queue_status",
+    "win-adapters": "win_rows",
+    "win-nic-registry": "win_rows",
+}
+IFF_UP = 0x1
+LINUX_NIC, WINDOWS_NIC = "guest-sysfs-net", "win-counters"
+
+
+def guests(topology: Topology) -> tuple[Guest, ...]:
+    """Return the guests that the bundle holds something of, by name."""
+    captures = topology.tables.bundle.manifest.captures
+    names = sorted({c.scope[len(SCOPE) :] for c in captures if c.scope.startswith(SCOPE)})
+    return tuple(Guest(name, topology) for name in names)
+
+
+class Guest:
+    """Captures of one guest, and their joins to the host."""
+
+    def __init__(self, name: str, topology: Topology) -> None:
+        """Keep the sources; nothing is read yet."""
+        self.name = name
+        self.topology = topology
+        self.tables = topology.tables
+        self.scope = SCOPE + name
+
+    @cached_property
+    def samples(self) -> tuple[int, ...]:
+        """Numbers of the guest's samples."""
+        rows = self.tables.bundle.manifest.captures
+        return tuple(sorted({c.snapshot for c in rows if c.scope == self.scope and c.snapshot is not None}))
+
+    def get(self, capture: str, n: int) -> Any:  # noqa: ANN401 - as the parser types it
+        """Return the rows of a capture in sample ``n``, or None."""
+        parser = PARSERS.get(capture, capture.removeprefix("guest-").replace("-", "_"))
+        return self.tables.get(capture, n, scope=self.scope, parser=parser)
+
+    def each(self, capture: str) -> tuple[Any, ...]:
+        """Return the rows of a capture in every sample of the guest, None where it lacks them."""
+        return tuple(self.get(capture, n) for n in self.samples)
+
+    def first(self, capture: str) -> Any:  # noqa: ANN401 - as the parser types it
+        """Return the rows of a capture that is taken once."""
+        return next((rows for rows in self.each(capture) if rows is not None), None)
+
+    def paths(self, capture: str) -> tuple[str, ...]:
+        """Return the members of a capture that are there."""
+        bundle = self.tables.bundle
+        return tuple(
+            self.tables.path(capture, n, self.scope)
+            for n in self.samples
+            if bundle.data(capture, n, self.scope) is not None
+        )
+
+    def why(self, capture: str) -> str:
+        """Why a capture gave nothing."""
+        return next(
+            (self.tables.why(capture, n, self.scope) for n in self.samples if self.get(capture, n) is None),
+            f"{capture} does not show it",
+        )
+
+    def moved(self, capture: str, read: Callable[[Any], int | None], *, u32: bool = False) -> int | None:
+        """How far a number moved between the samples; None when a boot lies between or one is missing."""
+        if self.rebooted is not False:
+            return None
+        values = [None if rows is None else read(rows) for rows in self.each(capture)]
+        known = [value for value in values if value is not None]
+        if len(known) < 2:  # noqa: PLR2004 - a difference needs two
+            return None
+        return total([difference(a, b, same_device=True, u32=u32) for a, b in itertools.pairwise(known)])
+
+    @cached_property
+    def rebooted(self) -> bool | None:
+        """Whether the guest booted between its samples; None when that is not known."""
+        for capture, keys in (("guest-clock", ("boot_id",)), ("win-clock", ("boot",))):
+            marks = [
+                tuple(value for key, value in rows if key in keys)
+                for rows in self.each(capture)
+                if rows is not None
+            ]
+            if marks:
+                return len(set(marks)) > 1
+        # the agent's counters alone: a guest that booted has smaller ones, which difference() refuses
+        return False if self.first("agent-interfaces") is not None else None
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """Time between the guest's first and last sample by its own clock."""
+        times: list[float] = []
+        for rows in self.each("guest-clock"):
+            text = dict(rows or ()).get("uptime", "").split()
+            if text and text[0].replace(".", "", 1).isdigit():
+                times.append(float(text[0]))
+        return round(times[-1] - times[0], 2) if len(times) > 1 and times[-1] > times[0] else None
+
+    @cached_property
+    def is_windows(self) -> bool:
+        """Whether Windows runs in it, by what was collected."""
+        return any(self.first(capture) is not None for capture in (WINDOWS_NIC, "win-netstat-e"))
+
+    @cached_property
+    def system(self) -> str | None:
+        """What runs in it, linux or windows; None when nothing tells."""
+        told = dict(self.first("guest-manifest") or ()).get("system")
+        if told in ("linux", "windows"):
+            return str(told)
+        answer = (self.first("agent-osinfo") or {}).get("return")
+        if isinstance(answer, dict) and isinstance(answer.get("id"), str):
+            return "windows" if answer["id"] == "mswindows" else "linux"
+        return None
+
+    @cached_property
+    def nics(self) -> Mapping[str, str | None]:
+        """The guest's interfaces with a MAC address, to the host's port of that address; None without one."""
+        ports = {mac.lower(): tap for tap in self.taps if (mac := self.topology.guest_mac(tap))}
+        found: dict[str, str | None] = {}
+        for name, mac in self._addresses():
+            if mac and mac.strip("0:") and name != "lo":
+                found[name] = ports.get(mac.lower())
+        free = [tap for tap in self.taps if tap not in found.values()]
+        lone = [name for name, tap in found.items() if tap is None]
+        # one NIC and one port are each other's, even where nothing tells the address
+        if len(found) == 1 and len(self.taps) == 1 and free and lone and not ports:
+            found[lone[0]] = free[0]
+        return found
+
+    def _addresses(self) -> Iterator[tuple[str, str | None]]:
+        for name, device in (self.first(LINUX_NIC) or {}).items():
+            yield name, device.attributes.get("address")
+        counters = self.first(WINDOWS_NIC)
+        if counters is not None:
+            yield from ((nic.name, nic.mac) for nic in counters.interfaces)
+        if self.first(LINUX_NIC) is None and counters is None:
+            yield from ((nic.name, nic.mac) for nic in self.first("agent-interfaces") or ())
+
+    @cached_property
+    def taps(self) -> tuple[str, ...]:
+        """Ports of this VM on the host."""
+        return tuple(tap for tap in self.topology.taps if self.topology.vm(tap) == self.name)
+
+    def nic_of(self, tap: str) -> str | None:
+        """The guest's interface behind a port; None when it is not known."""
+        return next((name for name, port in self.nics.items() if port == tap), None)
+
+    def statistic(self, nic: str, key: str) -> tuple[tuple[int | None, ...], str]:
+        """A counter of a Linux NIC in each sample, and the capture it was read from."""
+        rows = self.each(LINUX_NIC)
+        if any(rows):
+            values = [row[nic].statistics.get(key) if row and nic in row else None for row in rows]
+            return tuple(values), LINUX_NIC
+        # of the agent, rx_dropped is rx_dropped and rx_missed_errors together, and virtio_net has no missed
+        agent = {"rx_dropped", "tx_dropped", "rx_packets", "tx_packets", "rx_errors", "tx_errors"}
+        values = []
+        for row in self.each("agent-interfaces"):
+            one = next((each for each in row or () if each.name == nic), None)
+            value = one.statistics.get(key.replace("errors", "errs")) if one and key in agent else None
+            values.append(value)
+        return tuple(values), "agent-interfaces"
+
+    def attribute(self, nic: str, key: str) -> tuple[str | None, ...]:
+        """An attribute of a Linux NIC in each sample."""
+        return tuple(
+            row[nic].attributes.get(key) if row and nic in row else None for row in self.each(LINUX_NIC)
+        )
+
+    def snmp(self, prefix: str, name: str) -> tuple[int | None, ...]:
+        """A counter of /proc/net/snmp or netstat in each sample."""
+        capture = "guest-proc-net-netstat" if prefix.endswith("Ext") else "guest-proc-net-snmp"
+        return tuple((rows or {}).get(prefix, {}).get(name) for rows in self.each(capture))

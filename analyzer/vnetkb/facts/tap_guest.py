@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts about a tap that its guest, or QEMU's view of the guest's receive queues, tells."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.guests import IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, Guest
+from vnetkb.facts.model import Fact
+from vnetkb.facts.tap import provides
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from vnetkb.facts.model import Value
+    from vnetkb.facts.tap import TapFacts
+    from vnetkb.facts.topology import Topology
+
+RINGS = "virtqueue-status"
+# Counters of a Linux NIC that count a packet its guest received and did not use.
+_DROPS = ("rx_dropped", "rx_length_errors", "rx_frame_errors")
+
+
+def guest_of(topology: Topology, tap: str) -> Guest | None:
+    """The guest behind a tap, if the bundle holds something of it."""
+    vm = topology.vm(tap)
+    scope = f"{SCOPE}{vm}"
+    there = any(c.scope == scope for c in topology.tables.bundle.manifest.captures)
+    return Guest(vm, topology) if vm and there else None
+
+
+def _known(name: str, guest: Guest, value: Value | None, *captures: str) -> Fact:
+    if value is None:
+        return Fact(name, missing=captures, why_unknown=guest.why(captures[0]))
+    return Fact(name, value, captures=tuple(path for each in captures for path in guest.paths(each)))
+
+
+def _without(name: str, *captures: str) -> Fact:
+    return Fact(name, missing=captures, why_unknown="the guest was not asked")
+
+
+@provides("ring.avail")
+def _avail(tap: TapFacts) -> Fact:
+    """Receive buffers that the guest has posted, of the queue that has fewest."""
+    name = "ring.avail"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None or guest.first(RINGS) is None:
+        return _without(name, RINGS)
+    nic = tap.topology.nic_id(tap.name)
+    ends = tuple(_fewest(rows, nic, alone=len(guest.taps) == 1) for rows in guest.each(RINGS))
+    known = [end for end in ends if end is not None]
+    if not known:
+        return Fact(
+            name, None, ends, missing=(RINGS,), why_unknown="QEMU does not tell the indices of this NIC"
+        )
+    return Fact(name, min(known), ends, captures=guest.paths(RINGS))
+
+
+def _fewest(rows: Iterable[Any] | None, nic: str | None, *, alone: bool) -> int | None:
+    """The fewest buffers of any receive queue: even queues, the last of the device being for control."""
+    mine = [row for row in rows or () if (nic and f"/{nic}/" in row.path) or (alone and not nic)]
+    posted = [row.posted for row in mine if row.posted is not None]
+    return min(posted[:-1] if len(posted) > 1 else posted, default=None)
+
+
+@provides("guest.nic_up")
+def _nic_up(tap: TapFacts) -> Fact:
+    name = "guest.nic_up"
+    guest = guest_of(tap.topology, tap.name)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    if guest is None or nic is None:
+        return _without(name, LINUX_NIC)
+    if guest.is_windows:
+        states: list[bool | None] = []
+        for counters in guest.each(WINDOWS_NIC):
+            one = next((n for n in counters.interfaces if n.name == nic), None) if counters else None
+            states.append(None if one is None or one.status is None else one.status == "Up")
+    else:
+        flags = guest.attribute(nic, "flags")
+        states = [None if text is None else bool(int(text, 16) & IFF_UP) for text in flags]
+    known = {state for state in states if state is not None}
+    captures = guest.paths(WINDOWS_NIC if guest.is_windows else LINUX_NIC)
+    value = known.pop() if len(known) == 1 else None
+    why = "" if value is not None else "it changed between the guest's samples, or nothing tells it"
+    return Fact(name, value, tuple(states), captures=captures, why_unknown=why)
+
+
+@provides("guest.unserved_queues")
+def _unserved(tap: TapFacts) -> Fact:
+    name, capture = "guest.unserved_queues", "guest-ethtool-l"
+    guest = guest_of(tap.topology, tap.name)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    attached = tap.fact("tap.queue_count").value
+    if guest is None or nic is None or not isinstance(attached, int):
+        return _without(name, capture)
+    channels = (guest.first(capture) or {}).get(nic)
+    served = channels.current.combined if channels else None
+    return _known(name, guest, None if served is None else max(0, attached - served), capture)
+
+
+@provides("guest.system")
+def _system(tap: TapFacts) -> Fact:
+    name = "guest.system"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None or guest.system is None:
+        return _without(name, "guest-manifest", "agent-osinfo")
+    return Fact(name, guest.system, captures=guest.paths("guest-manifest") + guest.paths("agent-osinfo"))
+
+
+@provides("guest.drops_moved")
+def _drops_moved(tap: TapFacts) -> Fact:
+    """How far all drop counters of the guest's NIC moved together."""
+    name = "guest.drops_moved"
+    guest = guest_of(tap.topology, tap.name)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    if guest is None or nic is None:
+        return _without(name, LINUX_NIC, "agent-interfaces")
+    if guest.is_windows:
+        keys = ("IncomingPacketsDiscarded", "IncomingPacketsWithErrors")
+
+        def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
+            one = next((n for n in counters.interfaces if n.name == nic), None)
+            return None if one is None else sum(one.statistics.get(key, 0) for key in keys)
+
+        return _known(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
+    columns = [guest.statistic(nic, key) for key in _DROPS]
+    moves = [
+        total([difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(values)])
+        for values, _ in columns
+        if all(value is not None for value in values) and len(values) > 1
+    ]
+    value = total(moves) if guest.rebooted is False else None
+    return _known(name, guest, value, columns[0][1])
+
+
+def _cpu_share(tap: TapFacts, name: str, part: str) -> Fact:
+    """Share of the busiest virtual CPU's time, between the guest's samples."""
+    capture = "guest-proc-stat"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, capture)
+    samples = [rows for rows in guest.each(capture) if rows is not None]
+    shares: list[float] = []
+    if len(samples) > 1 and guest.rebooted is False:
+        for cpu, after in samples[-1].cpus.items():
+            before = samples[0].cpus.get(cpu)
+            if before is None:
+                continue
+            fields = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+            whole = sum(getattr(after, field) - getattr(before, field) for field in fields)
+            if whole > 0:
+                shares.append(100.0 * (getattr(after, part) - getattr(before, part)) / whole)
+    return _known(name, guest, max(shares, default=None), capture)
+
+
+@provides("guest.steal_share")
+def _steal(tap: TapFacts) -> Fact:
+    return _cpu_share(tap, "guest.steal_share", "steal")
+
+
+@provides("guest.softirq_share")
+def _softirq(tap: TapFacts) -> Fact:
+    return _cpu_share(tap, "guest.softirq_share", "softirq")
+
+
+@provides("guest.tcp_gaps")
+def _tcp_gaps(tap: TapFacts) -> Fact:
+    """Segments that came out of order, or once more than needed: the witness for loss towards the guest."""
+    name, capture = "guest.tcp_gaps", "guest-proc-net-netstat"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, capture)
+
+    def read(rows: Any) -> int | None:  # noqa: ANN401 - as the parser types it
+        ext = rows.get("TcpExt", {})
+        parts = [ext[key] for key in ("TCPOFOQueue", "TCPDSACKOldSent", "TCPDSACKOfoSent") if key in ext]
+        return sum(parts) if parts else None
+
+    return _known(name, guest, guest.moved(capture, read), capture)
+
+
+@provides("guest.netkvm_min_free")
+def _netkvm_min_free(tap: TapFacts) -> Fact:
+    name = "guest.netkvm_min_free"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, WINDOWS_NIC)
+    frees = [
+        nic.rx_min_free
+        for counters in guest.each(WINDOWS_NIC)
+        if counters is not None
+        for nic in counters.netkvm
+        if nic.rx_min_free is not None
+    ]
+    return _known(name, guest, min(frees, default=None), WINDOWS_NIC)
+
+
+@provides("guest.rx_capacity")
+def _rx_capacity(tap: TapFacts) -> Fact:
+    name, capture = "guest.rx_capacity", "win-nic-registry"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, capture)
+    sizes = [
+        int(row["RxCapacity"])
+        for row in guest.first(capture) or ()
+        if "VirtIO" in row.get("DriverDesc", "") and row.get("RxCapacity", "").isdigit()
+    ]
+    return _known(name, guest, min(sizes, default=None), capture)
+
+
+@provides("ring.rx_queue_size")
+def _rx_queue_size(tap: TapFacts) -> Fact:
+    size = tap.topology.receive_buffers(tap.name)
+    if size is None:
+        return Fact(
+            "ring.rx_queue_size", missing=("proc-cmdline",), why_unknown="QEMU's arguments were not seen"
+        )
+    return Fact("ring.rx_queue_size", size, captures=(tap.tables.once_path("proc-cmdline"),))
