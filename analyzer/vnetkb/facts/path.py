@@ -206,7 +206,7 @@ def _tap(symptom: SymptomFacts) -> Path:
         "guest",
         subject.vm,
         subject.guest_nic or "",
-        (PathCount("passed", "guest", None, (), "the guest's own counters are not in this bundle"),),
+        (PathCount("passed", "guest", None, (), tr("the guest's own counters are not in this bundle")),),
     )
     lost = symptom.counted.delta
     if symptom.field.startswith("rx"):
@@ -253,7 +253,7 @@ def _qdisc(device: DeviceFacts) -> PathPoint:
     captures = tables.paths("tc-qdisc") or tables.paths("tc-qdisc-text")
     if len(kinds) != 1:
         why = tables.why("tc-qdisc", tables.snapshots[0]) if tables.snapshots else ""
-        empty = PathCount("passed", "qdisc.packets", None, captures, why or "its discipline is not known")
+        empty = PathCount("passed", "qdisc.packets", None, captures, why or tr("its discipline is not known"))
         return PathPoint("qdisc", "qdisc", device.name, "", (empty,))
     kind = str(kinds.pop())
     if kind == "noqueue":
