@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from vnetkb import __version__
+from vnetkb import __version__, wide
+from vnetkb.language import tr
 from vnetkb.printable import printable
 from vnetkb.report import view, words
 
@@ -181,8 +182,8 @@ def _path(path: Path, label: Labels) -> Iterator[str]:
 
 
 def _bars(plot: Plot) -> Iterator[str]:
-    yield f"{words.plot_title(plot)}, 0 to {words.plot_top(plot)}"
-    width = max(len(words.curve_name(curve.id)) for curve in plot.curves)
+    yield tr("{plot}, 0 to {top}", plot=words.plot_title(plot), top=words.plot_top(plot))
+    width = max(wide.columns(words.curve_name(curve.id)) for curve in plot.curves)
     for curve in plot.curves:
         bars = "".join(
             _UNKNOWN_BAR
@@ -190,7 +191,7 @@ def _bars(plot: Plot) -> Iterator[str]:
             else _BARS[min(len(_BARS) - 1, int(len(_BARS) * value / (plot.top or 1.0)))]
             for value in curve.values
         )
-        yield f"{words.curve_name(curve.id):{width}}  {bars}  [{words.members(curve.captures)}]"
+        yield f"{wide.ljust(words.curve_name(curve.id), width)}  {bars}  [{words.members(curve.captures)}]"
 
 
 def _quotes(quotes: Sequence[Quote]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vnetkb.report import words
+from vnetkb.wide import columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,12 +130,18 @@ def _inside(point: PathPoint, x: float, y: float, letters: int) -> list[Label]:
     for row, (text, style) in enumerate(texts):
         room = letters if style == "name" else letters + 5
         if text:
-            labels.append(Label(x, y + 17 * row, _cut(text, room), style, text if len(text) > room else ""))
+            whole = text if columns(text) > room else ""
+            labels.append(Label(x, y + 17 * row, _cut(text, room), style, whole))
     return labels
 
 
 def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+    if columns(text) <= letters:
+        return text
+    kept = text[: letters - 1]
+    while columns(kept) > letters - 1:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 @dataclass(frozen=True, slots=True)
