@@ -166,7 +166,7 @@ class DeviceFacts:
             self.statistic_paths(),
             (self.timeline.path,) if self.timeline and samples else (),
             () if known else ("sysfs-net",),
-            "" if known else "it needs two snapshots of the same device",
+            "" if known else tr("it needs two snapshots of the same device"),
         )
 
     def witnesses(self, field: str, counted: Counted, peak_rate: float) -> tuple[Witness, ...]:

@@ -9,6 +9,7 @@ from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.device import number, provides
 from vnetkb.facts.device_settings import IFF_UP
 from vnetkb.facts.model import Fact
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,14 +100,14 @@ def _lower_qdisc_drops(device: DeviceFacts) -> Fact:
     name = "lower.qdisc_drops"
     lowers = _lowers(device)
     if not lowers:
-        return Fact(name, missing=("sysfs-net-links",), why_unknown="the device below is not seen")
+        return Fact(name, missing=("sysfs-net-links",), why_unknown=tr("the device below is not seen"))
     values = [
         total([row.drops for lower in lowers for row in device.topology.qdiscs(lower, n) if row.root])
         for n in device.tables.snapshots
     ]
     moved = difference(values[0], values[-1], same_device=True, u32=False) if len(values) > 1 else None
     missing = () if moved is not None else ("tc-qdisc",)
-    why = "" if moved is not None else "it needs two snapshots of tc -s qdisc"
+    why = "" if moved is not None else tr("it needs two snapshots of tc -s qdisc")
     return Fact(name, moved, captures=device.tables.paths("tc-qdisc"), missing=missing, why_unknown=why)
 
 
@@ -126,7 +127,9 @@ def _statistics(device: DeviceFacts, name: str, key: str) -> list[int | None]:
 
 def _sum_of(device: DeviceFacts, name: str, others: Sequence[str], key: str) -> Fact:
     if not others:
-        return Fact(name, missing=("ip-link",), why_unknown=f"no device below {device.name} is seen")
+        return Fact(
+            name, missing=("ip-link",), why_unknown=tr("no device below {device} is seen", device=device.name)
+        )
     steps = []
     for other in others:
         values = _statistics(device, other, key)
@@ -134,7 +137,7 @@ def _sum_of(device: DeviceFacts, name: str, others: Sequence[str], key: str) -> 
             difference(values[0], values[-1], same_device=True, u32=False) if len(values) > 1 else None
         )
     moved = total(steps)
-    why = "" if moved is not None else "it needs two snapshots of those devices"
+    why = "" if moved is not None else tr("it needs two snapshots of those devices")
     return Fact(name, moved, captures=device.tables.paths("sysfs-net"), why_unknown=why)
 
 
@@ -149,7 +152,7 @@ def _peer(device: DeviceFacts) -> str | None:
 def _of_peer(device: DeviceFacts, name: str, read: Callable[[dict[str, str]], Value | None]) -> Fact:
     peer = _peer(device)
     if peer is None:
-        why = "the other end is in another network namespace or was not seen"
+        why = tr("the other end is in another network namespace or was not seen")
         return Fact(name, why_unknown=why)
     found = ((device.tables.get("sysfs-net", n) or {}).get(peer) for n in device.tables.snapshots)
     ends = [None if one is None else read(one.attributes) for one in found]
@@ -174,7 +177,7 @@ def _peer_mtu(device: DeviceFacts) -> Fact:
 def _peer_has_xdp(device: DeviceFacts) -> Fact:
     peer = _peer(device)
     if peer is None:
-        why = "the other end is in another network namespace or was not seen"
+        why = tr("the other end is in another network namespace or was not seen")
         return Fact("peer.has_xdp", why_unknown=why)
     links = (device.topology.links(n).get(peer) for n in device.tables.snapshots)
     ends = [None if link is None else bool(link.xdp) for link in links]
@@ -200,7 +203,7 @@ def _kind(device: DeviceFacts) -> Fact:
 def _gro(device: DeviceFacts, name: str, of: str | None) -> Fact:
     features = (device.tables.once("ethtool-k") or {}).get(of)
     if features is None or "generic-receive-offload" not in features:
-        return Fact(name, missing=("ethtool-k",), why_unknown="its offloads were not taken")
+        return Fact(name, missing=("ethtool-k",), why_unknown=tr("its offloads were not taken"))
     return Fact(name, features["generic-receive-offload"], captures=(device.tables.once_path("ethtool-k"),))
 
 
@@ -222,7 +225,7 @@ def _lower_refused(device: DeviceFacts) -> Fact:
     moved = total(numbers)
     captures = tuple(path for part in parts for path in part.captures)
     absent = tuple(capture for part in parts for capture in part.missing)
-    why = "" if moved is not None else "it needs two snapshots of the device below and of tc -s qdisc"
+    why = "" if moved is not None else tr("it needs two snapshots of the device below and of tc -s qdisc")
     return Fact("lower.refused", moved, captures=captures, missing=absent, why_unknown=why)
 
 
@@ -248,7 +251,7 @@ def _freed(name: str) -> Callable[[DeviceFacts], Fact]:
         reasons = [event.reason for event in trace.events if hasattr(event, "reason")]
         path = device.tables.path("trace", None, "series")
         if reasons and not any(reasons):
-            return Fact(name, captures=(path,), why_unknown="this kernel's trace gives no drop reasons")
+            return Fact(name, captures=(path,), why_unknown=tr("this kernel's trace gives no drop reasons"))
         return Fact(name, sum(1 for reason in reasons if reason in FREED[name]), captures=(path,))
 
     return read

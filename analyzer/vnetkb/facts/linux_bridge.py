@@ -9,6 +9,7 @@ from vnetkb.facts.device import provides
 from vnetkb.facts.model import Fact
 from vnetkb.facts.plain_source import PlainSource
 from vnetkb.facts.tap_trace import place_of
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,7 +53,7 @@ def _not_forwarding(topology: Topology, bridge: str | None) -> Fact:
 def _from_ends(topology: Topology, name: str, ends: list[Any], capture: str) -> Fact:
     known = {end for end in ends if end is not None}
     if not known:
-        return Fact(name, missing=(capture,), why_unknown="the ports of bridges were not taken")
+        return Fact(name, missing=(capture,), why_unknown=tr("the ports of bridges were not taken"))
     same = len(known) == 1 and None not in ends
     return Fact(name, known.pop() if same else None, tuple(ends), captures=topology.tables.paths(capture))
 
@@ -60,7 +61,7 @@ def _from_ends(topology: Topology, name: str, ends: list[Any], capture: str) -> 
 @provides("bridge.mtu_differs")
 def _device_mtu_differs(device: DeviceFacts) -> Fact:
     if device.kind != "bridge":
-        return Fact("bridge.mtu_differs", why_unknown="it is no Linux bridge")
+        return Fact("bridge.mtu_differs", why_unknown=tr("it is no Linux bridge"))
     return _mtu_differs(device.topology, device.name)
 
 

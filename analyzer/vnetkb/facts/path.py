@@ -173,8 +173,18 @@ def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
             datapath.name,
             "",
             (
-                count("passed", "ovs_datapath.hit", datapath.counted("hit"), "hit was not taken"),
-                count("lost", "ovs_datapath.lost", datapath.counted("lost"), "lost was not taken"),
+                count(
+                    "passed",
+                    "ovs_datapath.hit",
+                    datapath.counted("hit"),
+                    tr("{field} was not taken", field="hit"),
+                ),
+                count(
+                    "lost",
+                    "ovs_datapath.lost",
+                    datapath.counted("lost"),
+                    tr("{field} was not taken", field="lost"),
+                ),
             ),
         )
         for datapath in ovs_datapath.subjects(topology)
@@ -184,10 +194,10 @@ def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
     dropped = next((one.dropped for one in ovs_bridge.subjects(topology) if one.name == bridge), None)
     if len(rules) < 2:  # noqa: PLR2004
         dropped = None
-    why = "" if dropped is not None else "the rules of both ends were not taken"
+    why = "" if dropped is not None else tr("the rules of both ends were not taken")
     lost = PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why)
     flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port)
-    why = "" if sent is not None else "the datapath's flows of both ends were not taken"
+    why = "" if sent is not None else tr("the datapath's flows of both ends were not taken")
     handed = PathCount("passed", "ovs_datapath.flow_packets", sent, flows, why)
     return (*points, PathPoint("rules", "ovs_bridge", bridge, "", (lost, handed)))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,7 +87,7 @@ class QdiscFacts:
         same = None if None in self._rows else len(names) == 1 and self.device.same_device is not False
         steps = [difference(a, b, same_device=same, u32=False) for a, b in itertools.pairwise(values)]
         delta = total(steps)
-        why = "" if delta is not None else "it needs two snapshots of the same queueing discipline"
+        why = "" if delta is not None else tr("it needs two snapshots of the same queueing discipline")
         missing = () if delta is not None else ("tc-qdisc",)
         return Counted(values, delta, captures=self._paths, missing=missing, why_unknown=why)
 
@@ -159,7 +160,7 @@ def _police_drops(qdisc: QdiscFacts) -> Fact:
         ]
         sums.append(sum(mine) if mine else 0)
     if len(sums) < 2:  # noqa: PLR2004
-        return Fact(name, missing=("tc-filter",), why_unknown="it needs two snapshots")
+        return Fact(name, missing=("tc-filter",), why_unknown=tr("it needs two snapshots"))
     moved = difference(sums[0], sums[-1], same_device=True, u32=False)
     return Fact(name, moved, captures=tables.paths("tc-filter"))
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.model import Fact, Observation, Symptom
 from vnetkb.facts.tap_ring import VHOST_BATCH
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,9 +26,9 @@ QDISC_TO_TAP = "qdisc-to-tap"
 BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "guest")}
 CUT = "tap-to-guest"
 CUT_BETWEEN = ("tap", "guest")
-CUT_CALLED = "frames that arrived cut short (= guest RX)"
-CALLED = "handed to the tap and never seen again (= guest RX)"
-SHARE_OF = "all that was sent to it"
+CUT_CALLED = mark("frames that arrived cut short (= guest RX)")
+CALLED = mark("handed to the tap and never seen again (= guest RX)")
+SHARE_OF = mark("all that was sent to it")
 # Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
 SMALLEST_SEGMENT = 500
 NO_QUEUE = "noqueue"
@@ -123,7 +124,7 @@ class SilentFacts:
         if lost is None:
             if name == "silent.segment":
                 return Fact(name, CUT, captures=self.tap.fact("tap.cut_bytes").captures)
-            unknown = Fact(name, why_unknown="how many frames were cut is not counted")
+            unknown = Fact(name, why_unknown=tr("how many frames were cut is not counted"))
             return unknown if name.startswith(("drop.", "silent.")) else self.tap.fact(name)
         values: Mapping[str, int | float | str] = {
             "silent.segment": lost.segment,
@@ -135,7 +136,7 @@ class SilentFacts:
         if name in values:
             return Fact(name, values[name], captures=lost.captures)
         if name.startswith("drop."):
-            return Fact(name, why_unknown="no counter shows this loss")
+            return Fact(name, why_unknown=tr("no counter shows this loss"))
         return self.tap.fact(name)
 
 
@@ -165,8 +166,8 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
             lost.at_least / lost.sent,
             seconds,
             BETWEEN[lost.segment],
-            called=CALLED,
-            share_of=SHARE_OF,
+            called=tr(CALLED),
+            share_of=tr(SHARE_OF),
             captures=lost.captures,
         )
         facts = SilentFacts(tap, lost)
@@ -179,7 +180,7 @@ def _cut(tap: TapFacts, seconds: float | None) -> Observation:
     """The tap delivered as many packets as it was handed, but fewer bytes."""
     captures = tap.fact("tap.cut_bytes").captures
     symptom = Symptom(
-        None, "silent", None, None, None, seconds, CUT_BETWEEN, called=CUT_CALLED, captures=captures
+        None, "silent", None, None, None, seconds, CUT_BETWEEN, called=tr(CUT_CALLED), captures=captures
     )
     facts = SilentFacts(tap, None)
     return Observation(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnetkb.facts import linux_bridge
 from vnetkb.facts.model import Fact, Observation, Symptom
 from vnetkb.facts.ovs_port import text_of
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import KnowledgeBase
 
 
-CALLED = "packets that the trace saw freed inside the bridge"
+CALLED = mark("packets that the trace saw freed inside the bridge")
 
 
 class _Loss(NamedTuple):
@@ -69,7 +70,7 @@ def observations(
     for bridge in bridges:
         if bridge.dropped:
             captures = bridge.tables.paths("ovs-dump-flows")
-            called = "packets that its rules dropped"
+            called = mark("packets that its rules dropped")
             loss = _Loss(bridge.dropped, ("OVS datapath", "no port"), called, captures)
             yield _observation(bridge, loss, seconds)
 
@@ -96,7 +97,7 @@ def _observation(source: SubjectSource, loss: _Loss, seconds: float | None) -> O
         None,
         seconds,
         loss.between,
-        called=loss.called,
+        called=tr(loss.called),
         captures=loss.captures,
     )
     facts = SilentFacts(source, loss)
@@ -113,7 +114,7 @@ def _over_mtu(device: DeviceFacts) -> _Loss | None:
     found = sum(1 for when in times if when is not None and moments[0] <= when <= moments[-1])
     if not found or device.between_snapshots("tx_errors"):
         return None
-    called = "packets over its MTU, by the rate-limited kernel log at least"
+    called = mark("packets over its MTU, by the rate-limited kernel log at least")
     return _Loss(found, ("OVS datapath", "tap"), called, (device.tables.once_path("kernel-log"),))
 
 
@@ -132,5 +133,5 @@ def _port_down(device: DeviceFacts) -> _Loss | None:
     if not isinstance(sent.value, int) or not sent.value:
         return None
     captures = (*sent.captures, *up.captures)
-    called = "packets that the switch sent to a port that is down"
+    called = mark("packets that the switch sent to a port that is down")
     return _Loss(sent.value, ("OVS datapath", "tap"), called, captures)

@@ -12,6 +12,7 @@ from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.device import PROVIDERS, number
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
+from vnetkb.language import tr
 from vnetkb.parsers import softnet_stat
 from vnetkb.parsers.errors import ParseError
 
@@ -58,7 +59,7 @@ class Softnet:
         delta = total(steps)
         samples = (0,) * len(self._seconds) if delta == 0 else self._samples(column)
         paths = tuple(self.tables.path(CAPTURE, n, self.scope) for n in self._snapshots)
-        why = "" if delta is not None else "it needs two snapshots of the same CPUs"
+        why = "" if delta is not None else tr("it needs two snapshots of the same CPUs")
         missing = () if delta is not None else (CAPTURE,)
         series = (self.tables.path(CAPTURE, None, "series"),) if samples else ()
         return Counted(values, delta, samples, self._seconds if samples else (), paths, series, missing, why)
@@ -146,7 +147,7 @@ class SoftnetFacts:
         if name in COLUMNS:
             return _moved(self.softnet, name)
         provider = HOST_FACTS.get(name)
-        return provider(self.tables) if provider else Fact(name, why_unknown="not computed for softnet")
+        return provider(self.tables) if provider else Fact(name, why_unknown=tr("not computed for softnet"))
 
 
 def _moved(softnet: Softnet, name: str) -> Fact:
@@ -162,7 +163,9 @@ def _limit(tables: Tables) -> Fact:
     settings = tables.once("sysctl-net") or {}
     value = number(settings.get(BACKLOG_LIMIT))
     if value is None:
-        return Fact("softnet.backlog_limit", missing=("sysctl-net",), why_unknown="the setting was not taken")
+        return Fact(
+            "softnet.backlog_limit", missing=("sysctl-net",), why_unknown=tr("the setting was not taken")
+        )
     return Fact("softnet.backlog_limit", value, captures=(tables.once_path("sysctl-net"),))
 
 
@@ -176,16 +179,16 @@ def _squeezed_alone(tables: Tables) -> Fact:
     queues = Softnet(tables)
     refused, squeezed = queues.counted("dropped"), queues.counted("time_squeeze")
     if refused is None or squeezed is None or refused.delta is None:
-        return Fact(name, missing=(CAPTURE,), why_unknown="it needs two snapshots of softnet_stat")
+        return Fact(name, missing=(CAPTURE,), why_unknown=tr("it needs two snapshots of softnet_stat"))
     if refused.delta:
-        return Fact(name, captures=refused.captures, why_unknown="packets were refused as well")
+        return Fact(name, captures=refused.captures, why_unknown=tr("packets were refused as well"))
     return Fact(name, squeezed.delta, captures=squeezed.captures)
 
 
 def _refused_ever(tables: Tables) -> Fact:
     one = Softnet(tables).counted("dropped")
     if one is None or one.last is None:
-        return Fact("softnet.refused_ever", missing=(CAPTURE,), why_unknown="softnet_stat was not taken")
+        return Fact("softnet.refused_ever", missing=(CAPTURE,), why_unknown=tr("softnet_stat was not taken"))
     return Fact("softnet.refused_ever", one.last, captures=one.captures)
 
 

@@ -175,7 +175,7 @@ def _peak_ratio(symptom: SymptomFacts) -> Fact:
 
 def _metric(symptom: SymptomFacts, name: str, index: int) -> Fact:
     if not symptom.metrics:
-        return Fact(name, why_unknown="node_exporter does not show it")
+        return Fact(name, why_unknown=tr("node_exporter does not show it"))
     return Fact(name, symptom.metrics[index], captures=symptom.captures)
 
 
@@ -193,7 +193,7 @@ def _passed_metric(symptom: SymptomFacts) -> Fact:
 def _offered(symptom: SymptomFacts) -> Fact:
     """How many packets there were altogether, lost and passed."""
     both = total([symptom.counted.delta, symptom.passed_delta])
-    why = "" if both is not None else "no counter tells how many packets went the right way meanwhile"
+    why = "" if both is not None else tr("no counter tells how many packets went the right way meanwhile")
     return Fact("alarm.offered", both, captures=symptom.captures, why_unknown=why)
 
 

@@ -97,21 +97,23 @@ def _cut_bytes(tap: TapFacts) -> Fact:
     snapshots = tap.tables.snapshots
     roots = [[row for row in tap.topology.qdiscs(tap.name, n) if row.root] for n in snapshots]
     if len(snapshots) < 2 or any(len(one) != 1 or one[0].packets is None for one in roots):  # noqa: PLR2004
-        return Fact(name, missing=("tc-qdisc",), why_unknown="it needs two snapshots of a qdisc that counts")
+        return Fact(
+            name, missing=("tc-qdisc",), why_unknown=tr("it needs two snapshots of a qdisc that counts")
+        )
     first, last = roots[0][0], roots[-1][0]
     sent, handed = (last.packets or 0) - (first.packets or 0), (last.bytes or 0) - (first.bytes or 0)
     delivered, got = tap.between_snapshots("tx_packets"), tap.between_snapshots("tx_bytes")
     refused = tap.between_snapshots("tx_dropped")
     if sent <= 0 or delivered is None or got is None or refused is None:
-        return Fact(name, why_unknown="one of the counts is not known or went back")
+        return Fact(name, why_unknown=tr("one of the counts is not known or went back"))
     # Packets that came between the two readings, and those that wait in the ring.
     under_way = abs(sent - delivered)
     if refused:
-        return Fact(name, why_unknown="packets that the tap dropped were handed on as well")
+        return Fact(name, why_unknown=tr("packets that the tap dropped were handed on as well"))
     cut = handed - got - under_way * _longest_frame(tap)
     captures = (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths())
     if cut <= 0 < handed - got:
-        return Fact(name, captures=captures, why_unknown="packets under way may be all the difference")
+        return Fact(name, captures=captures, why_unknown=tr("packets under way may be all the difference"))
     return Fact(name, max(0, cut), captures=captures)
 
 
@@ -121,7 +123,7 @@ def _mergeable(tap: TapFacts) -> Fact:
     name = "guest.mergeable_buffers"
     if tap.topology.nic_argument(tap.name, "mrg_rxbuf") == "off":
         return Fact(name, value=False, captures=(tap.tables.once_path("proc-cmdline"),))
-    return Fact(name, why_unknown="it is offered, but whether the guest's driver accepted it is not seen")
+    return Fact(name, why_unknown=tr("it is offered, but whether the guest's driver accepted it is not seen"))
 
 
 @provides("tap.backpressure")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.model import Witness
 from vnetkb.facts.switch import KERNEL
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +125,7 @@ def _ovs_views(device: DeviceFacts, field: str) -> list[_View]:
         key = SWAPPED.get(key, key)
     doubled = device.topology.ovs_doubles and datapath == KERNEL and kind == "" and key in DOUBLED
     times = 2 if doubled else 1
-    note = ", which this version shows twice" if doubled else ""
+    note = tr(", which this version shows twice") if doubled else ""
     return [
         _View(f"ovs-vsctl statistics:{key}{note}", "ovs-interface", OVS_REFRESH_S, partial(_ovs, key), times),
         _View(f"ovs-appctl dpctl/show {key}{note}", "ovs-datapath", 0.0, partial(_datapath, key), times),

@@ -515,7 +515,7 @@ class _Teller:
         everywhere = sorted(drop_reasons(self._kb)[reason], key=lambda site: not site.id.startswith("tun."))
         sites = [site for site in everywhere if self._gives(site, reason)]
         yield _text(
-            "means",
+            tr("means"),
             tr(
                 "The kernel freed a packet and gave this reason in the trace event skb:kfree_skb. Its number "
                 "differs between kernels, only the name means something."
