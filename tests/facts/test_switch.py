@@ -463,3 +463,12 @@ def test_the_path_to_a_port_leads_through_the_switch(tmp_path: Path) -> None:
     assert list(points)[:4] == ["datapath", "rules", "port", "qdisc"]
     assert (points["datapath"].value("passed"), points["datapath"].value("lost")) == (900, 4)
     assert (points["rules"].value("lost"), points["rules"].value("passed")) == (20, 130)
+
+
+def test_what_the_database_shows_late_is_no_disagreement(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops))] for drops in (1, 20)]
+    device = Device("vnet3", (20, 20), (10, 900))
+    shown = judge(Host([device], captures=switch(rows)), tmp_path, every=True)
+
+    assert [one.agrees for one in shown.findings[0].witnesses] == [None]
+    assert [one.text for one in shown.notices if "moved by" in one.text] == []

@@ -37,7 +37,8 @@ def watches(topology: Topology, port: str, bridge: str) -> tuple[Watch, ...]:
         if port in mirror.outputs:
             found.append(Watch("mirror", mirror.name, bridge, "output", captures, packets=mirror.copies))
         elif mirror.sources is None or port in mirror.sources:
-            targets = mirror.outputs or (f"VLAN {mirror.output_vlan}",)
+            vlan = () if mirror.output_vlan is None else (f"VLAN {mirror.output_vlan}",)
+            targets = mirror.outputs or vlan
             found.append(Watch("mirror", mirror.name, bridge, "source", captures, targets))
     for column, kind in SAMPLERS:
         row = switch.sampled(port, column)

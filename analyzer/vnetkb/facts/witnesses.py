@@ -83,6 +83,9 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
     moved = difference(values[0], values[-1], same_device=device.same_device, u32=device.is_u32(field))
     if moved is None or delta is None:
         return Witness(view.label, moved, None, paths)
+    if view.lag_s and not delta:
+        # What it shows late may be of before the first snapshot, at a rate that nobody knows.
+        return Witness(view.label, moved, True if moved == 0 else None, paths)
     gaps = [
         device.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0
         for n in (snapshots[0], snapshots[-1])
