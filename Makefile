@@ -35,8 +35,8 @@ bench: $(DEV) ## measure CPU time and memory against the budgets
 catalogue: $(DEV) ## collect what people read for its translation; tells what has none
 	@$(VENV)/bin/python tools/catalogue.py $(ARGS)
 
-lab: $(DEV) ## boot other kernels with VMs under QEMU and judge every scenario; ARGS="--kernel 6.1"
-	@$(NOX) lab -- $(ARGS)
+lab: $(DEV) ## boot other kernels under QEMU and judge every scenario; KERNEL=6.1 SCENARIO='ring-*' ARGS=--record
+	@$(NOX) lab -- $(KERNEL:%=--kernel %) $(if $(SCENARIO),--scenario '$(SCENARIO)') $(ARGS)
 
 sources: ## fetch Debian's kernel sources 6.1 and 6.12, which the tests of `kb verify` then use
 	@tools/kernel-sources

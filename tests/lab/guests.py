@@ -155,7 +155,7 @@ def boot_archive(kernel: images.Kernel, userland: Path) -> bytes:
 @contextmanager
 def booted(kernel: images.Kernel, folder: Path) -> Iterator[Guest]:
     """Boot the guest and wait for its agent."""
-    userland = images.userland(PACKAGES)
+    userland = images.userland(images.GUEST_SUITE, PACKAGES)
     (folder / "boot").write_bytes(boot_archive(kernel, userland))
     serial = folder / "serial"
     command = [
@@ -236,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
     if INSIDE not in os.environ:
         # fetched before the network is gone
         images.kernel(options.kernel)
-        images.userland(PACKAGES)
+        images.userland(images.GUEST_SUITE, PACKAGES)
         words = ["unshare", "-n", "-u", "-m", sys.executable, __file__, *arguments]
         return subprocess.run(words, env={**os.environ, INSIDE: "1"}, check=False).returncode
     for command in (

@@ -2,6 +2,7 @@
 """Run scenarios on kernels and print a table: what moved, what the analyzer said, right or wrong, seconds.
 
     python tests/lab/run.py --kernel 6.1 --scenario 'vm-*'
+    python tests/lab/run.py --judge          # the kept bundles again, with the rules of now
 
 Exit status 0: all right; 1: a wrong verdict, or a scenario that could not be made; 2: usage; 3: the lab
 cannot work here.
@@ -11,151 +12,287 @@ import argparse
 import fnmatch
 import json
 import shutil
+import signal
 import sys
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from vnetlab import images, scenarios, verdict
 from vnetlab.images import LabError
 from vnetlab.machine import Machine, keep_serial_log
-from vnetlab.scenarios import Scenario
-from vnetlab.stage import TAP, Stage
+from vnetlab.scenarios import VM_KINDS, Scenario
+from vnetlab.stage import Look, Seat, Stage
 
 COLLECTOR = verdict.TREE / "collectors" / "host" / "vnetkb-collect"
+UNTIL_LIMIT_S = 60
+PACKED_PACKETS_PER_S = 60
+PACK = 9
+"""VMs at once in a machine: more, and a machine under TCG does nothing but look after them."""
 BUNDLES = Path(__file__).resolve().parent / "bundles"
-DEFAULT_KERNELS = ("6.1", "6.12", "5.10")
 
 
 @dataclass
 class Outcome:
-    """What one scenario on one kernel came to."""
+    """What one scenario on one kernel came to; kept beside its bundle.
+
+    Attributes:
+        sum: What the scenario's file was.
+        bundle: Name of the bundle's file.
+        seat: The number of its VM.
+        moved: Numbers of losses that rose, by place.
+    """
 
     scenario: str
     kernel: str
+    sum: str = ""
     release: str = ""
-    counts: dict[str, Any] = field(default_factory=dict)
     bundle: str = ""
-    joined: dict[str, Any] = field(default_factory=dict)
-    verdict: str | None = None
-    cause: str | None = None
-    wrong: list[str] = field(default_factory=list)
-    made: bool = False
+    seat: int = 0
+    sent: int = 0
+    received: int | None = None
+    transmitted: int | None = None
+    moved: dict[str, int] = field(default_factory=dict)
     seconds: float = 0
+    problem: str = ""
 
-    def row(self) -> str:
-        """Return the line of the table."""
-        said = f"{self.verdict or 'no finding'} {self.cause or ''}" if self.made else "-"
-        moved = f"{self.counts.get('tx_packets', '?')}/{self.counts.get('tx_dropped', '?')}"
-        result = "right" if not self.wrong else "WRONG: " + "; ".join(self.wrong)
-        reader = str(self.joined.get("reader", "-"))
-        start = f"{self.scenario:24} {self.kernel:5} {moved:>12}  {reader:14}"
-        return f"{start} {said:42} {self.seconds:4.0f} s  {result}"
+    @property
+    def lost(self) -> int | None:
+        """Packets that did not arrive, `None` where nobody counts."""
+        return None if self.received is None else self.sent - self.received
 
 
-def perform(stage: Stage, scenario: Scenario, outcome: Outcome, keep: Path) -> None:
-    """Make the cause, collect while it lasts, take it away again, and judge the analyzer's answer."""
-    stage.machine.run(f"ip link set dev {TAP} txqueuelen {scenario.tx_queue_len}")
-    stage.send(scenario.packets_per_s, scenario.burst)
-    before = stage.counts()
-    try:
-        stage.step(f"BEFORE={before.tx_dropped}\n{scenario.make}")
-        stage.machine.wait_for(f". /lab/vars.sh; BEFORE={before.tx_dropped}; {scenario.until}", limit_s=180)
-        data = stage.collect(COLLECTOR.read_bytes(), scenario.collect)
-        after = stage.counts()
-    finally:
-        stage.step(scenario.undo)
-        stage.stop_sending()
-    outcome.counts = {key: value - asdict(before)[key] for key, value in asdict(after).items()}
-    keep.mkdir(parents=True, exist_ok=True)
-    bundle = keep / f"{scenario.name}-{outcome.kernel}.tar.gz"
-    bundle.write_bytes(data)
-    outcome.bundle = str(bundle)
-    report = verdict.analyze(bundle)
-    finding = verdict.said_of_tap(report)
-    if finding is not None:
-        outcome.verdict, outcome.cause = finding["verdict"], finding["cause"]
-    outcome.joined = verdict.joins(bundle)
-    outcome.wrong += verdict.wrong_joins(scenario, outcome.kernel, outcome.joined)
-    outcome.wrong += verdict.wrong_verdict(scenario, report)
-    outcome.made = True
+def perform(stage: Stage, outcomes: Mapping[str, Outcome], chosen: Sequence[Scenario]) -> bytes:
+    """Make the causes, collect once while they last, take them away again; return the bundle."""
+    seats = {one.name: Seat(outcomes[one.name].seat, one.switch) for one in chosen}
+    stage.set(seats, chosen)
+    stage.send(seats, chosen, PACKED_PACKETS_PER_S if len(chosen) > 1 else None)
+    before = stage.look()
+    for one in chosen:
+        dropped = before.numbers.get(f"{seats[one.name].tap} sysfs tx_dropped", 0)
+        script = f"BEFORE={dropped}\n{one.make}\nuntil {one.until}; do sleep 0.2; done"
+        try:
+            stage.step(seats[one.name], script, limit_s=UNTIL_LIMIT_S)
+        except LabError as error:
+            if len(chosen) == 1:
+                raise
+            outcomes[one.name].problem = str(error)
+    bundle = stage.collect(COLLECTOR.read_bytes(), chosen[0].collect)
+    after = stage.look(stop=True)
+    for one in chosen:
+        stage.step(seats[one.name], one.undo)
+        if one.vm == "linux":
+            # A guest that hangs tells its numbers when it runs again.
+            after.received[seats[one.name].vm] = stage.guest_received(seats[one.name])
+    for one in chosen:
+        count(outcomes[one.name], seats[one.name], before, after)
+    stage.strike(list(seats.values()))
+    return bundle
 
 
-def run_kernel(kernel: images.Kernel, chosen: Sequence[Scenario], keep: Path) -> Iterator[Outcome]:
-    """Run scenarios on one kernel; those with the same VM share a machine: each takes its cause away again.
+def count(outcome: Outcome, seat: Seat, before: Look, after: Look) -> None:
+    """Keep what moved, as tools show it, and what both ends counted."""
+    sight = verdict.real("sight")
+    # A qdisc that is part of the cause began at 0.
+    new = {place: 0 for place in after.numbers if " tc " in place and place not in before.numbers}
+    moved = sight.losses(sight.moved({**before.numbers, **new}, after.numbers))
+    outcome.moved = {place: amount for place, amount in moved.items() if not verdict.is_noise(place)}
+    outcome.sent = after.sent.get(seat.vm, 0) - before.sent.get(seat.vm, 0)
+    if seat.vm in after.received:
+        outcome.received = after.received[seat.vm] - before.received.get(seat.vm, 0)
+    if seat.vm in after.transmitted:
+        outcome.transmitted = after.transmitted[seat.vm] - before.transmitted.get(seat.vm, 0)
 
-    A scenario that could not be made ends its machine; the rest get a new one.
+
+@contextmanager
+def locked(path: str | None) -> Iterator[None]:
+    """Hold a lock file, so that not two machines share the CPUs; without a path nothing."""
+    import fcntl  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        if path:
+            file = stack.enter_context(Path(path).open("w", encoding="ascii"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def groups(chosen: Sequence[Scenario], *, pack: bool) -> list[list[Scenario]]:
+    """Return which scenarios are played together: one by one, or all that can share a machine at once."""
+    order = sorted(chosen, key=lambda one: (VM_KINDS.index(one.vm), one.vhost, one.switch, one.name))
+    together = [one for one in order if pack and not one.alone]
+    packs = [together[at : at + PACK] for at in range(0, len(together), PACK)]
+    return packs + [[one] for one in order if one not in together]
+
+
+def run_kernel(
+    kernel: images.Kernel, waiting: list[list[Scenario]], keep: Path, lock: str | None
+) -> Iterator[tuple[Scenario, Outcome]]:
+    """Run groups of scenarios on one kernel in one machine; each group takes its causes away again.
+
+    One that could not be made ends its machine; the rest get a new one.
     """
-    order = sorted(chosen, key=lambda one: (one.vm, one.vhost, one.name))
-    for (vm, vhost), group in groupby(order, key=lambda one: (one.vm, one.vhost)):
-        waiting = list(group)
-        while waiting:
-            with Machine(kernel, state=images.guest_state() if vm == "linux" else None) as machine:
+    while waiting:
+        with_vm = any(one.vm != "client" for group in waiting for one in group)
+        with ExitStack() as stack:
+            with locked(lock):
+                machine = stack.enter_context(Machine(kernel, with_vm=with_vm))
                 stage = Stage(machine)
-                stage.start_vm(guest=vm, tx_queue_len=waiting[0].tx_queue_len, vhost=vhost)
-                outcome = Outcome("", kernel.name, made=True)
-                while waiting and outcome.made:
-                    scenario = waiting.pop(0)
-                    outcome = Outcome(scenario.name, kernel.name, kernel.release)
+            problem = ""
+            while waiting and not problem:
+                group = waiting.pop(0)
+                name = group[0].name if len(group) == 1 else f"together-{group[0].name}"
+                bundle = f"{name}-{kernel.name}.tar.gz"
+                outcomes = {
+                    one.name: Outcome(one.name, kernel.name, one.sum, kernel.release, bundle, number)
+                    for number, one in enumerate(group)
+                }
+                with locked(lock):
                     began = time.monotonic()
                     try:
-                        perform(stage, scenario, outcome, keep)
+                        (keep / bundle).write_bytes(perform(stage, outcomes, group))
                     except LabError as error:
-                        log = keep_serial_log(machine, keep, f"{scenario.name}-{kernel.name}")
-                        outcome.wrong.append(f"{error} (console: {log})")
-                    outcome.seconds = time.monotonic() - began
-                    yield outcome
+                        log = keep_serial_log(machine, keep, f"{name}-{kernel.name}")
+                        problem = f"{error} (console: {log})"
+                    seconds = round(time.monotonic() - began, 1)
+                for one in group:
+                    outcome = outcomes[one.name]
+                    outcome.seconds, outcome.problem = seconds, outcome.problem or problem
+                    text = json.dumps(asdict(outcome), indent=1)
+                    (keep / f"{one.name}-{kernel.name}.json").write_text(text + "\n", encoding="utf-8")
+                    yield one, outcome
 
 
-def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
-    print(line, flush=True)  # noqa: T201 - the table is what this program is for
+def result(scenario: Scenario, outcome: Outcome, keep: Path) -> dict[str, Any]:
+    """Judge an outcome; return the row of the table."""
+    row: dict[str, Any] = asdict(outcome)
+    if outcome.problem:
+        return row | {"reasons": {}, "untrue": [outcome.problem.splitlines()[0]], "wrong": []}
+    bundle = keep / outcome.bundle
+    seat = Seat(outcome.seat, scenario.switch)
+    together = outcome.bundle.startswith("together-")
+    seen = verdict.reasons(bundle)
+    if together:
+        seen = {name: count for name, count in seen.items() if name in scenario.truth.reasons}
+        mine = (f"{seat.tap} ", "mon0 ") if scenario.expect.subject == "mon0" else (f"{seat.tap} ",)
+        outcome.moved = row["moved"] = {
+            place: amount for place, amount in outcome.moved.items() if place.startswith(mine)
+        }
+    row["reasons"] = seen
+    untrue = verdict.wrong_truth(scenario, seat, outcome.moved, outcome.lost, seen)
+    judged = verdict.judge(scenario, bundle, seat, together=together)
+    answers = {name: asdict(getattr(judged, name)) for name in ("whole", "plain", "once")}
+    return row | answers | {"untrue": untrue, "wrong": list(judged.wrong)}
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return the line of the table."""
+    whole, plain, once = (row.get(name) or {} for name in ("whole", "plain", "once"))
+    moved = ", ".join(f"{place} +{amount}" for place, amount in row["moved"].items())
+    answer = f"{whole.get('verdict') or 'no finding'} {whole.get('cause') or ''}"
+    less = "/".join(str((one.get("verdict") or "-")[:3]) for one in (plain, once))
+    ends = f"{row['sent']}/{'?' if row['received'] is None else row['received']}"
+    right = "WRONG: " + "; ".join(row["wrong"]) if row["wrong"] else "right"
+    right += "".join(f"; NOT AS MADE: {one}" for one in row["untrue"])
+    return (
+        f"{row['scenario']:26} {row['kernel']:5} {ends:>15}  {answer:44} {less:8} {row['seconds']:4.0f} s"
+        f"  {right}"
+        f"\n{'':33}moved: {moved or 'nothing'}; reasons: {','.join(row['reasons']) or 'none'}"
+    )
+
+
+def record(outcome: Outcome, keep: Path) -> None:
+    """Keep a bundle that was judged right as a fixture, and which VM of it the scenario's is."""
+    shutil.copyfile(keep / outcome.bundle, BUNDLES / outcome.bundle)
+    index = BUNDLES / "index.json"
+    known = json.loads(index.read_bytes()) if index.exists() else {}
+    known[f"{outcome.scenario}-{outcome.kernel}"] = [outcome.bundle, outcome.seat]
+    index.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)  # noqa: T201 - the table is what this program is for
+
+
+def kept(chosen: dict[str, dict[str, Scenario]], keep: Path) -> Iterator[tuple[Scenario, Outcome]]:
+    """Give the outcomes that earlier runs left."""
+    for kernel, ones in chosen.items():
+        for scenario in ones.values():
+            file = keep / f"{scenario.name}-{kernel}.json"
+            if file.exists():
+                yield scenario, Outcome(**json.loads(file.read_text(encoding="utf-8")))
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run what the arguments choose."""
     parser = argparse.ArgumentParser(prog="run.py", description="Run the lab's scenarios.")
-    parser.add_argument("--kernel", action="append", choices=list(images.KERNELS), help="repeatable")
+    parser.add_argument(
+        "--kernel", action="append", choices=list(images.KERNELS), help="repeatable; default: all"
+    )
     parser.add_argument("--scenario", action="append", help="name or pattern; repeatable")
-    parser.add_argument("--keep", type=Path, help="where bundles, logs and results.json go")
+    parser.add_argument("--ci", action="store_true", help="only the scenarios of the ordinary tests")
+    parser.add_argument("--keep", type=Path, help="where bundles, logs and rows of the table go")
+    parser.add_argument("--judge", action="store_true", help="boot nothing: judge the kept bundles again")
+    parser.add_argument("--missing", action="store_true", help="only what was not run yet as it is now")
     parser.add_argument(
         "--record", action="store_true", help="keep the bundles that were judged right as fixtures"
     )
+    parser.add_argument(
+        "--pack", action="store_true", help="at once what can share a machine: one collection for all"
+    )
+    parser.add_argument("--quick", action="store_true", help="with --pack: only what can share a machine")
+    parser.add_argument("--lock", help="a lock file to hold while a machine runs")
     options = parser.parse_args(arguments)
-    lacking = images.why_unavailable()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    lacking = None if options.judge else images.why_unavailable()
     if lacking:
         sys.stderr.write(f"the lab cannot work here: {lacking}\n")
         return 3
     sys.path.insert(0, str(verdict.TREE / "analyzer"))
-    patterns = options.scenario or ["*"]
-    every = scenarios.load()
-    chosen = [
-        one for one in every.values() if any(fnmatch.fnmatch(one.name, pattern) for pattern in patterns)
-    ]
-    if not chosen:
-        parser.error(f"no scenario is called {' or '.join(patterns)}: there are {', '.join(every)}")
     keep = options.keep or images.cache() / "results"
-    outcomes: list[Outcome] = []
-    say(f"{'scenario':24} {'kernel':5} {'sent/dropped':>12}  {'reader':14} {'verdict and cause':42}   time")
-    for name in options.kernel or DEFAULT_KERNELS:
-        wanted = [one for one in chosen if not one.kernels or name in one.kernels]
-        try:
-            for outcome in run_kernel(images.kernel(name), wanted, keep):
-                outcomes.append(outcome)
-                say(outcome.row())
-                if options.record and not outcome.wrong:
-                    shutil.copyfile(outcome.bundle, BUNDLES / Path(outcome.bundle).name)
-        except LabError:
-            traceback.print_exc()
-            outcomes.append(Outcome("(machine)", name, wrong=["not made"]))
     keep.mkdir(parents=True, exist_ok=True)
-    results = json.dumps([asdict(one) for one in outcomes], indent=1)
-    (keep / "results.json").write_text(results + "\n", encoding="utf-8")
-    return 1 if any(one.wrong for one in outcomes) else 0
+    chosen: dict[str, dict[str, Scenario]] = {}
+    for kernel in options.kernel or images.KERNELS:
+        chosen[kernel] = {
+            name: one
+            for name, one in scenarios.load(kernel).items()
+            if any(fnmatch.fnmatch(name, pattern) for pattern in options.scenario or ["*"])
+            and (not one.kernels or kernel in one.kernels)
+            and (one.ci or not options.ci)
+        }
+        if options.missing:
+            done = {
+                one.name: seen.sum for one, seen in kept({kernel: chosen[kernel]}, keep) if not seen.problem
+            }
+            chosen[kernel] = {name: one for name, one in chosen[kernel].items() if done.get(name) != one.sum}
+    if not any(chosen.values()) and not options.missing:
+        parser.error("no such scenario")
+    say(f"{'scenario':26} {'kernel':5} {'sent/received':>15}  {'verdict and cause':44} {'less':8}   time")
+    wrong = 0
+    for kernel, ones in chosen.items():
+        if options.judge:
+            outcomes = kept({kernel: ones}, keep)
+        elif ones:
+            waiting = groups(
+                [one for one in ones.values() if not (options.quick and one.alone)], pack=options.pack
+            )
+            outcomes = run_kernel(images.kernel(kernel), waiting, keep, options.lock)
+        else:
+            continue
+        for scenario, outcome in outcomes:
+            row = result(scenario, outcome, keep)
+            name = f"{scenario.name}-{kernel}"
+            (keep / f"{name}.row.json").write_text(json.dumps(row, indent=1) + "\n", encoding="utf-8")
+            say(line(row))
+            bad = bool(row["wrong"] or row["untrue"])
+            wrong += bad
+            if options.record and not bad:
+                record(outcome, keep)
+    say(f"{wrong} wrong" if wrong else "all right")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

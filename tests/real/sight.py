@@ -5,6 +5,8 @@ A place is one number of one tool: `vnet0 sysfs tx_dropped`, `Udp: RcvbufErrors`
 the knowledge base has is taken from the names that it gives for the counter, so that a wrong name is noticed.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import subprocess
@@ -12,9 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from vnetkb.kb.reference import Counter
+if TYPE_CHECKING:
+    from vnetkb.kb.reference import Counter
 
 Numbers = Mapping[str, int]
 

@@ -27,7 +27,8 @@ SECURITY = "http://deb.debian.org/debian-security"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 INSIDE = Path(__file__).resolve().parents[1] / "inside"
 
-USERLAND_SUITE = "bookworm"
+# Open vSwitch 3.1 of bookworm loses every upcall on 6.12; trixie's 3.5 does not.
+USERLAND_SUITES = {"5.10": "bookworm", "6.1": "bookworm", "6.12": "trixie", "7.2": "trixie"}
 USERLAND_PACKAGES = (
     "busybox-static",
     "ethtool",
@@ -36,8 +37,12 @@ USERLAND_PACKAGES = (
     "openvswitch-switch",
     "procps",
     "python3",
-    "qemu-system-x86",
+    "python3-pytest",
+    "python3-yaml",
 )
+# The half of a userland is QEMU, which only machines with a VM in them need.
+VM_PACKAGES = ("qemu-system-x86",)
+GUEST_SUITE = "bookworm"
 # What the initial file system needs to find and mount the disks; the rest is loaded from the modules' disk.
 BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4", "overlay", "virtio_console")
 GUEST_MODULES = ("virtio_pci", "virtio_net")
@@ -91,7 +96,7 @@ def cache() -> Path:
 
 def why_unavailable() -> str | None:
     """Say what the lab needs and does not find here, or return None."""
-    needed = ("qemu-system-x86_64", "apt-get", "dpkg-deb", "mmdebstrap", "mke2fs", "depmod")
+    needed = ("qemu-system-x86_64", "apt-get", "dpkg-deb", "mmdebstrap", "mke2fs", "depmod", "gcc")
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     lacking = [tool for tool in needed if shutil.which(tool, path=path) is None]
     return f"needs {', '.join(lacking)}" if lacking else None
@@ -171,14 +176,14 @@ def kernel(name: str) -> Kernel:
         with building(folder) as made:
             _fetch_kernel(KERNELS[name], made)
     release = (folder / "release").read_text(encoding="ascii").strip()
-    inside = sorted(INSIDE.iterdir())
+    inside = sorted(file for file in INSIDE.iterdir() if file.suffix != ".c")
     boot = folder / f"boot-{_sum_of(*inside)}.cpio.gz"
     if not boot.exists():
         modules = sorted((folder / "boot-modules").iterdir())
         members = {f"modules/{file.name}": file.read_bytes() for file in modules}
         members |= {f"lab/{file.name}": file.read_bytes() for file in inside if file.is_file()}
         members["init"] = (INSIDE / "boot-init").read_bytes()
-        members["busybox"] = (userland() / "busybox").read_bytes()
+        members["busybox"] = (userland(GUEST_SUITE) / "busybox").read_bytes()
         boot.write_bytes(cpio_archive(members, executable={"init", "busybox"}))
     return Kernel(name, release, folder / "vmlinuz", folder / "modules.ext4", boot)
 
@@ -195,7 +200,7 @@ def _fetch_kernel(source: Source, made: Path) -> None:
         # From trixie on modules live in /usr/lib.
         tree = next(path for path in (root / "usr/lib/modules", root / "lib/modules") if path.is_dir())
         release = next(path.name for path in tree.iterdir())
-        image = next(path for path in root.rglob(f"vmlinuz*{release}*") if path.is_file())
+        image = next(path for path in root.rglob("vmlinuz*") if path.is_file())
         shutil.copyfile(image, made / "vmlinuz")
         (made / "release").write_text(release + "\n", encoding="ascii")
         base = Path(work) / "base" / "lib"
@@ -232,14 +237,15 @@ def _disk_image(tree: Path, image: Path) -> None:
     files = sum(1 for _ in tree.rglob("*"))
     kib += kib // 8 + files + 4096
     call(
-        "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^resize_inode", "-m", "0", "-N", str(files + 64),
+        "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^resize_inode", "-m", "0",
+        "-N", str(files + files // 4 + 1024),
         "-U", "00000000-0000-0000-0000-000000000001", "-d", tree, image, f"{kib}k",
     )  # fmt: skip
 
 
-def userland(packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
-    """Return the folder with the root file system of the machines, `root.ext4`, and a static `busybox`."""
-    recipe = "\n".join((USERLAND_SUITE, *packages))
+def userland(suite: str, packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
+    """Return the folder with a root file system of the machines, `root.ext4`, and a static `busybox`."""
+    recipe = "\n".join((suite, *packages))
     folder = cache() / "userland" / hashlib.sha256(recipe.encode()).hexdigest()[:12]
     if not folder.is_dir():
         with building(folder) as made, tempfile.TemporaryDirectory(dir=cache()) as work:
@@ -248,7 +254,7 @@ def userland(packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
                 "mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(packages)}",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-                USERLAND_SUITE, root, *_sources((USERLAND_SUITE, f"{USERLAND_SUITE}-security")),
+                suite, root, *_sources((suite, f"{suite}-security")),
             )  # fmt: skip
             shutil.rmtree(root / "var/cache", ignore_errors=True)
             shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)
@@ -257,6 +263,28 @@ def userland(packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
                 (root / place).mkdir(exist_ok=True)
             shutil.copyfile(root / "bin/busybox", made / "busybox")
             _disk_image(root, made / "root.ext4")
+    return folder
+
+
+def tools() -> Path:
+    """Return the folder with the programs of inside/*.c, compiled here, without need of any library."""
+    sources = sorted(INSIDE.glob("*.c"))
+    folder = cache() / "tools" / _sum_of(*sources)
+    if not folder.is_dir():
+        with building(folder) as made:
+            for source in sources:
+                call(
+                    "gcc",
+                    "-O2",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-static",
+                    "-pthread",
+                    "-o",
+                    made / source.stem,
+                    source,
+                )
     return folder
 
 
@@ -287,8 +315,9 @@ def guest_state() -> Path:
     modules = sorted((source.image.parent / "guest-modules").iterdir())
     members = {f"modules/{file.name}": file.read_bytes() for file in modules}
     members["init"] = (INSIDE / "guest-init").read_bytes()
-    members["busybox"] = (userland() / "busybox").read_bytes()
-    initrd = cpio_archive(members, executable={"init", "busybox"})
+    members["busybox"] = (userland(GUEST_SUITE) / "busybox").read_bytes()
+    members["receive"] = (tools() / "receive").read_bytes()
+    initrd = cpio_archive(members, executable={"init", "busybox", "receive"})
     recipe = initrd + " ".join((source.release, *guest_command(), *GUEST_NETWORK, *GUEST_BOOT)).encode()
     folder = cache() / "guest" / hashlib.sha256(recipe).hexdigest()[:12]
     if not folder.is_dir():

@@ -6,9 +6,11 @@ The port works whatever happens to the machine's network. Nothing a machine writ
 
 import base64
 import json
+import os
 import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ from typing import Any, Self
 from vnetlab import images
 from vnetlab.images import LabError
 
-BOOT_LIMIT_S = 180
+BOOT_LIMIT_S = 60
+BOOTS = 3
 PORT_NAME = "vnetkb.lab"
 
 
@@ -36,11 +39,11 @@ class Machine:
     """A running machine; a context manager that boots it and ends it."""
 
     def __init__(
-        self, kernel: images.Kernel, *, state: Path | None = None, cpus: int = 2, memory_mib: int = 2048
+        self, kernel: images.Kernel, *, with_vm: bool = False, cpus: int = 2, memory_mib: int = 2048
     ) -> None:
-        """Describe the machine; `state` is a disk image that it sees under /state."""
+        """Describe the machine; `with_vm`: it has QEMU, and the small Linux guest under /state."""
         self._kernel = kernel
-        self._state = state
+        self._with_vm = with_vm
         self._cpus = cpus
         self._memory_mib = memory_mib
         self._folder = tempfile.TemporaryDirectory(prefix="vnetkb-lab-")
@@ -48,13 +51,24 @@ class Machine:
         self._pending = b""
 
     def __enter__(self) -> Self:
-        """Boot, and wait until the agent answers."""
+        """Boot, and wait until the agent answers; a boot that hangs, as few do, is tried again."""
+        for _ in range(BOOTS - 1):
+            try:
+                return self._boot()
+            except LabError:
+                self.serial_log.unlink(missing_ok=True)
+        return self._boot()
+
+    def _boot(self) -> Self:
         path = f"{self._folder.name}/agent"
         # Virtio disks are named in the order of the bus: vda is the root, vdb the modules, vdc the state.
-        disks = [images.userland() / "root.ext4", self._kernel.modules]
-        disks += [self._state] if self._state else []
+        suite = images.USERLAND_SUITES[self._kernel.name]
+        packages = (*images.USERLAND_PACKAGES, *(images.VM_PACKAGES if self._with_vm else ()))
+        disks = [images.userland(suite, packages) / "root.ext4", self._kernel.modules]
+        disks += [images.guest_state()] if self._with_vm else []
         command = [
-            "nice", "-n", "10", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "Nehalem", "-machine", "q35",
+            "nice", "-n", os.environ.get("VNETKB_LAB_NICE", "10"),
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "Nehalem", "-machine", "q35",
             "-smp", str(self._cpus), "-m", str(self._memory_mib), "-nodefaults", "-display", "none",
             "-no-reboot",
             "-kernel", str(self._kernel.image), "-initrd", str(self._kernel.boot),
@@ -68,13 +82,18 @@ class Machine:
                 "-drive", f"if=none,id=disk{number},file={disk},format=raw,readonly=on",
                 "-device", f"virtio-blk-pci,drive=disk{number}",
             ]  # fmt: skip
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        if share := os.environ.get("VNETKB_LAB_SHARE"):
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(share, encoding="ascii")
         self._port = socket.socket(socket.AF_UNIX)
+        self._pending = b""
         try:
             self._connect(path)
             self._read(BOOT_LIMIT_S)
         except BaseException:
-            self._end()
+            self._stop()
             raise
         return self
 
@@ -84,10 +103,14 @@ class Machine:
         """End the machine."""
         self._end()
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         self._port.close()
         self._process.kill()
         self._process.communicate()
+        Path(self._folder.name, "agent").unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        self._stop()
         self._folder.cleanup()
 
     def _connect(self, path: str) -> None:
@@ -128,9 +151,13 @@ class Machine:
         return "console: " + " | ".join(self.serial_log.read_text(errors="replace").splitlines()[-8:])
 
     def _ask(self, request: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        began = time.monotonic()
         self._port.settimeout(limit_s)
         self._port.sendall(json.dumps(request).encode() + b"\n")
         answer = self._read(limit_s)
+        if os.environ.get("VNETKB_LAB_VERBOSE"):
+            asked = str(request.get("run") or request.get("put") or request.get("get"))
+            sys.stderr.write(f"{time.monotonic() - began:6.1f} s  {asked!r:.300}\n")
         if "error" in answer:
             raise LabError(f"in the machine: {answer['error']}")
         return answer

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Enter what the lab found into the knowledge base: kb/lab/results.json, and `proof.lab` of rules and sites.
+
+    python tests/lab/prove.py [--keep DIR]
+
+Reads DIR/*.row.json of run.py and DIR/triggers-KERNEL.json of triggers.py, where they are.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vnetlab import images, proof, scenarios, verdict
+from vnetlab.scenarios import Scenario
+from vnetlab.stage import Seat
+from vnetlab.verdict import TREE
+
+KB = TREE / "kb"
+BUNDLES = Path(__file__).resolve().parent / "bundles"
+
+
+def recorded(kept: Mapping[str, Any], every: Mapping[str, Scenario]) -> Iterator[dict[str, Any]]:
+    """Give rows for recorded bundles of which no run is kept: what counted in them, and the verdict."""
+    sys.path[:0] = [str(TREE / "analyzer")]
+    for key, (file, number) in json.loads((BUNDLES / "index.json").read_bytes()).items():
+        name, _, kernel = key.rpartition("-")
+        if name not in every or kernel in kept["scenarios"].get(name, {}).get("kernels", {}):
+            continue
+        scenario = scenarios.load(kernel)[name]
+        seat = Seat(number, scenario.switch)
+        bundle = BUNDLES / file
+        judged = verdict.judge(scenario, bundle, seat, together=file.startswith("together-"))
+        report = verdict.analyze(bundle)
+        moved = {
+            f"{one['subject']['name']} {one['symptom']['counter']}": one["symptom"]["delta"]
+            for one in report["findings"]
+            if one["symptom"]["counter"] and one["subject"]["name"] == seat.tap
+        }
+        yield {
+            "scenario": name,
+            "kernel": kernel,
+            "sum": every[name].sum,
+            "release": report["hosts"][0]["kernel"],
+            "sent": None,
+            "received": None,
+            "moved": moved,
+            "reasons": verdict.reasons(bundle),
+            "untrue": [],
+            "wrong": list(judged.wrong),
+            "seconds": None,
+            **{one: asdict(getattr(judged, one)) for one in ("whole", "plain", "once")},
+        }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do it, and say which files changed."""
+    parser = argparse.ArgumentParser(
+        prog="prove.py", description="Enter the lab's results into the knowledge base."
+    )
+    parser.add_argument("--keep", type=Path, help="where run.py left its results")
+    options = parser.parse_args(arguments)
+    keep = options.keep or images.cache() / "results"
+    kept = proof.load(KB)
+    rows = [json.loads(file.read_bytes()) for file in sorted(keep.glob("*.row.json"))]
+    every = scenarios.load()
+    proof.merge(kept, rows, every)
+    for file in sorted(keep.glob("triggers-*.json")):
+        found = json.loads(file.read_bytes())
+        kept["triggers"][found.pop("kernel")] = found
+    for row in recorded(kept, every):
+        proof.merge(kept, [row], every)
+    proof.save(KB, kept)
+    for file, text in proof.changes(KB, kept, every).items():
+        file.write_text(text, encoding="utf-8")
+        print(file.relative_to(TREE))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
