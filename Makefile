@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve wheel clean
+.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve docs-catalogue wheel clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -46,6 +46,9 @@ docs: $(DEV) ## build the docs, English and Chinese, into build/docs
 
 docs-serve: docs ## build the docs and serve them on http://127.0.0.1:8000/
 	@$(VENV)/bin/python tools/publish.py serve
+
+docs-catalogue: $(DEV) ## collect the texts of the docs' own pages for their translation
+	@$(VENV)/bin/python tools/publish.py catalogue
 
 wheel: docs ## build the wheel, the docs in it, into dist
 	@$(VENV)/bin/python -m hatchling build -t wheel

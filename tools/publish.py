@@ -96,6 +96,25 @@ def _start(language: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*command, str(TREE / "docs"), str(target)], cwd=TREE)
 
 
+def catalogue() -> int:
+    """Bring the catalogues of the pages that are written by hand up to date and return the exit status."""
+    sys.path.insert(0, str(TREE / "docs" / "_ext"))
+    sys.path.insert(0, str(TREE / "analyzer"))
+    from vnetkb_docs.translated import is_by_hand  # noqa: PLC0415 - only now on the path
+
+    texts = TREE / "build" / "docs-texts"
+    shutil.rmtree(texts, ignore_errors=True)
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "gettext", "-d", str(BUILT / ".doctrees" / "texts")]
+    subprocess.run([*command, str(TREE / "docs"), str(texts)], cwd=TREE, check=True)
+    for file in sorted(texts.rglob("*.pot")):
+        name = file.relative_to(texts).with_suffix("").as_posix()
+        if name == "sphinx" or not is_by_hand(name):
+            file.unlink()
+    command = [sys.executable, "-m", "sphinx_intl", "update", "--line-width", "110", "--no-obsolete"]
+    command += ["-p", str(texts), "-l", "zh_CN", "-d", str(TREE / "docs" / "locale")]
+    return subprocess.run(command, cwd=TREE, check=False).returncode
+
+
 def serve(port: int) -> None:
     """Serve the built docs on this machine until interrupted."""
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(BUILT))
@@ -110,7 +129,7 @@ def serve(port: int) -> None:
 def main() -> int:
     """Run the command and return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("build", "serve"))
+    parser.add_argument("what", choices=("build", "catalogue", "serve"))
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--fresh", action="store_true", help="build even if nothing has changed")
     asked = parser.parse_args()
@@ -119,6 +138,8 @@ def main() -> int:
         return 0
     if asked.what == "build":
         return build()
+    if asked.what == "catalogue":
+        return catalogue()
     if not (BUILT / "index.html").is_file():
         print("docs: nothing was built yet: make docs", file=sys.stderr)
         return 1

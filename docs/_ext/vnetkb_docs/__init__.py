@@ -5,7 +5,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vnetkb_docs import commands, complete, domain, drawings, knowledge, lookup, pages, schemas, search
+from vnetkb_docs import (
+    commands,
+    complete,
+    domain,
+    drawings,
+    knowledge,
+    lookup,
+    pages,
+    schemas,
+    search,
+    translated,
+)
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -15,6 +26,6 @@ if TYPE_CHECKING:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register everything with Sphinx."""
     app.add_config_value("vnetkb_source_link", "", "env", str)
-    for module in (knowledge, domain, pages, lookup, schemas, drawings, commands, complete, search):
+    for module in (knowledge, domain, pages, lookup, schemas, drawings, commands, complete, search, translated):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
