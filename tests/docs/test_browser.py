@@ -110,11 +110,9 @@ def test_one_can_walk_through_the_book(visit: Visit, site: str, language: str) -
     page.goto(f"{site}/{language}/index.html")
     page.locator(".sidebar-tree a[href='walk-through.html']").click()
     page.locator("article a[href^='walkthrough/01']").first.click()
-    chapters = 1
-    while page.locator("a.next-page[href^='0'], a.next-page[href^='1']").count():
+    for chapter in sorted((Path(__file__).parents[2] / "kb/walkthrough").glob("*.md")):
+        page.wait_for_url(f"{site}/{language}/walkthrough/{chapter.stem}.html")
         page.locator("a.next-page").click()
-        chapters += 1
-    assert chapters == len(list((Path(__file__).parents[2] / "kb/walkthrough").glob("*.md")))
 
 
 @pytest.fixture(name="phone", scope="module")

@@ -32,10 +32,15 @@ class Visit:
             if not request.url.startswith((site, "data:", "file:")):
                 self.complaints.append(f"request: {request.url}")
 
+        def failed(request: Request) -> None:
+            # Leaving a page ends what it was still loading.
+            if request.failure != "net::ERR_ABORTED":
+                self.complaints.append(f"failed: {request.url}: {request.failure}")
+
         self.page.on("console", said)
         self.page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         self.page.on("request", asked)
-        self.page.on("requestfailed", lambda request: self.complaints.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", failed)
 
 
 def open_page(browser: Browser, site: str, **options: Any) -> Visit:  # noqa: ANN401 - the browser's own options
