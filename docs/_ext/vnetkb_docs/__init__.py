@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register everything with Sphinx."""
     app.add_config_value("vnetkb_source_link", "", "env", str)
-    for module in (knowledge, domain, pages, lookup, schemas, drawings, commands, complete, search, translated):
+    for module in (
+        knowledge,
+        domain,
+        pages,
+        lookup,
+        schemas,
+        drawings,
+        commands,
+        complete,
+        search,
+        translated,
+    ):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

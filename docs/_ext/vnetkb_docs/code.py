@@ -340,5 +340,7 @@ def coverage_page(page: Page, _name: str) -> list[nodes.Node]:
 def _proof_in(site: Site, series: str, know: Knowledge) -> str:
     if series not in site.kernels:
         return "none"
+    if site.id in know.reproduced.get(series, ()):
+        return "lab"
     version = know.versions.get(series)
     return "source" if version is not None and site.id in know.lines[version] else "public"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ from vnetkb_docs.words import use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from sphinx.application import Sphinx
 
@@ -82,6 +84,11 @@ class Knowledge:
         return _grouped((remedy, rule) for rule in self.kb.rules.values() for remedy in rule.remedies)
 
     @cached_property
+    def reproduced(self) -> Mapping[str, set[str]]:
+        """For each kernel series the sites that the lab made to happen on it."""
+        return reproduced(paths.kb_dir() / "lab" / "results.json")
+
+    @cached_property
     def names(self) -> Mapping[str, tuple[tuple[ToolName, Counter], ...]]:
         """For each tool its names of counters."""
         found: dict[str, list[tuple[ToolName, Counter]]] = defaultdict(list)
@@ -101,6 +108,24 @@ def _grouped(pairs: Any) -> dict[str, tuple[Rule, ...]]:  # noqa: ANN401 - any i
 def _facts_of_rule(rule: Rule) -> set[str]:
     conditions = (*rule.applies_when, *(test.condition for test in rule.tests))
     return {fact for condition in conditions for fact in model.facts_of(condition)}
+
+
+def reproduced(results: Path) -> dict[str, set[str]]:
+    """Return for each kernel series the sites that the lab made to happen on it.
+
+    Args:
+        results: What the lab keeps of its runs, `kb/lab/results.json`; without it nothing is known by kernel.
+    """
+    found: dict[str, set[str]] = defaultdict(set)
+    if results.is_file():
+        kept = json.loads(results.read_bytes())
+        for series, run in kept.get("triggers", {}).items():
+            found[series] |= set(run.get("sites", ()))
+        for scenario in kept.get("scenarios", {}).values():
+            for series, run in scenario.get("kernels", {}).items():
+                if run.get("made"):
+                    found[series] |= set(scenario.get("sites", ()))
+    return dict(found)
 
 
 _loaded: dict[str, Knowledge] = {}

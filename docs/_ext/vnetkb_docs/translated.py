@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 BY_HAND = ("reference/index", "reference/cli")
-"""What of the reference is translated as the other pages are; the rest is in the catalogues of the knowledge base."""
+"""What of the reference is translated as the other pages are; the rest comes from the knowledge base."""
 
 LATER = "walkthrough/"
 """The book, whose chapters are in English where they are not translated yet."""
