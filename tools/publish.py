@@ -104,7 +104,16 @@ def catalogue() -> int:
 
     texts = TREE / "build" / "docs-texts"
     shutil.rmtree(texts, ignore_errors=True)
-    command = [sys.executable, "-m", "sphinx", "-q", "-b", "gettext", "-d", str(BUILT / ".doctrees" / "texts")]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-q",
+        "-b",
+        "gettext",
+        "-d",
+        str(BUILT / ".doctrees" / "texts"),
+    ]
     subprocess.run([*command, str(TREE / "docs"), str(texts)], cwd=TREE, check=True)
     for file in sorted(texts.rglob("*.pot")):
         name = file.relative_to(texts).with_suffix("").as_posix()

@@ -33,7 +33,12 @@ def test_it_opens_the_page_of_a_name_and_prints_its_address(
     place: str,
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", lambda uri: bool(opened.append(uri)) or True)
+
+    def note(uri: str) -> bool:
+        opened.append(uri)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", note)
     assert cli.main(["docs", *arguments]) == 0
     assert opened == [f"{built.as_uri()}/{place}"]
     assert capsys.readouterr() == (f"{built.as_uri()}/{place}\n", "")
