@@ -166,6 +166,14 @@ def faults(folder: Path, wanted: Mapping[Key, list[str]]) -> Iterator[str]:
         yield f"{folder.name}/{key.domain}.po: stale: {_short(key.text)}"
 
 
+def untranslated(folder: Path, wanted: Mapping[Key, list[str]]) -> set[str]:
+    """Return the texts that have no translation into a language, or none that was looked at."""
+    held: dict[Key, polib.POEntry] = {}
+    for file in sorted(folder.glob("*.po")):
+        held |= _read(file)
+    return {key.text for key in wanted if key not in held or not held[key].translated()}
+
+
 def _short(text: str) -> str:
     return repr(text if len(text) <= 100 else f"{text[:97]}…")  # noqa: PLR2004 - one line
 
