@@ -10,6 +10,7 @@ export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve docs-catalogue wheel clean
+.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve wheel fuzz kills clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -52,6 +53,12 @@ docs-catalogue: $(DEV) ## collect the texts of the docs' own pages for their tra
 
 wheel: docs ## build the wheel, the docs in it, into dist
 	@$(VENV)/bin/python -m hatchling build -t wheel
+
+fuzz: $(DEV) ## an hour of coverage-guided fuzzing; ARGS="--seconds 600"
+	@nice -n 19 $(VENV)/bin/python tools/fuzz.py --seconds 3600 $(ARGS)
+
+kills: $(DEV) ## kill the collector outright at 200 random moments
+	@VNETKB_KILLS=200 $(VENV)/bin/python -m pytest -q tests/collectors/test_collect_hostile.py -k killed
 
 clean: ## remove .venv and everything that was built or cached
 	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
