@@ -9,8 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve docs-catalogue wheel clean
-.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve wheel fuzz kills clean
+.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve docs-catalogue wheel fuzz kills clean
 .DEFAULT_GOAL := help
 
 help: ## what there is

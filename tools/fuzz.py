@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,10 +53,8 @@ def parsers() -> Callable[[bytes], None]:
     def one(data: bytes) -> None:
         head, _, rest = data.partition(b"\n")
         chosen = parse.get(head) or parse[names[sum(head) % len(names)]]
-        try:
+        with suppress(ParseError):
             chosen(rest)
-        except ParseError:
-            pass
 
     return one
 
@@ -65,10 +64,8 @@ def manifest() -> Callable[[bytes], None]:
     from vnetkb.bundle.manifest import ManifestFault, parse_manifest  # noqa: PLC0415
 
     def one(data: bytes) -> None:
-        try:
+        with suppress(ManifestFault):
             parse_manifest(data)
-        except ManifestFault:
-            pass
 
     return one
 
@@ -97,10 +94,8 @@ def archive() -> Callable[[bytes], None]:
         body = with_right_sums(data[1:])
         path.write_bytes(gzip.compress(body, 1) if data[:1] and data[0] % 2 else body)
         for read in (lambda: read_bundle(path, limits), lambda: validate(path, (), limits)):
-            try:
+            with suppress(UnusableInput):
                 read()
-            except UnusableInput:
-                pass
 
     return one
 
@@ -160,7 +155,7 @@ def seeds(target: str, folder: Path) -> None:
 
 def fuzz(target: str, seconds: int, folder: Path) -> int:
     """Fuzz one target in this process; atheris ends it."""
-    import atheris  # noqa: PLC0415
+    import atheris  # type: ignore[import-untyped,unused-ignore]  # noqa: PLC0415
 
     found = FINDINGS / target
     found.mkdir(parents=True, exist_ok=True)
@@ -206,7 +201,8 @@ def run(targets: list[str], seconds: int) -> int:
             failed += done.returncode != 0
             print(
                 f"{target:9} {runs[1] if runs else '?':>9} inputs in {time.monotonic() - started:.0f} s,"
-                f" {cover[-1][0] if cover else '?'} places reached, {cover[-1][2] if cover else '?'} kept inputs,"
+                f" {cover[-1][0] if cover else '?'} places reached,"
+                f" {cover[-1][2] if cover else '?'} kept inputs,"
                 f" peak {peak[1] if peak else '?'} MiB: {'a finding' if done.returncode else 'no finding'}",
                 flush=True,
             )

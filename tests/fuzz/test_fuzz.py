@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A short run of the coverage-guided fuzzer on every target, and every input it ever failed on, played again."""
+"""A short run of the coverage-guided fuzzer on every target, and what it ever failed on, played again."""
 
 from __future__ import annotations
 
