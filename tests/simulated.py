@@ -152,7 +152,7 @@ class Host:
 
 def _capture(path: str, data: bytes) -> dict[str, Any]:
     scope, *rest = path.split("/")
-    snapshot = int(rest[0]) if scope == "host" else None
+    snapshot = int(rest[0]) if scope != "series" else None
     return {
         "id": rest[-1],
         "scope": scope,

@@ -193,6 +193,14 @@ def analyze(
     ] = FailOn.HARMFUL,
     lang: LanguageOption = Language.ENGLISH,
     identity: IdentityOption = None,
+    guest: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            show_default=False,
+            help="What vnetkb-guest wrote inside this VM. Repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Say where a bundle's ports lose packets, why, how sure that is, and what to do.
 
@@ -208,7 +216,7 @@ def analyze(
     devices = frozenset(device or ())
     with speaking(lang, kb or ()):
         knowledge = _knowledge(kb, lang)
-        observations = build(_read(bundle, identity), knowledge)
+        observations = build(_with_guests(_read(bundle, identity), guest or ()), knowledge)
         _check_devices(devices, observations, bundle)
         diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
         report = _rendered(diagnosis, report_format, everything=everything)
@@ -231,6 +239,18 @@ def _read(file: Path, identity: Path | None = None) -> "Bundle":
     from vnetkb.bundle import read_bundle
 
     return read_bundle(file, identity=identity)
+
+
+def _with_guests(bundle: "Bundle", guests: "Sequence[str]") -> "Bundle":
+    """Put what was collected inside VMs beside what their host's collector took."""
+    for pair in guests:
+        from vnetkb.bundle.guest_file import with_guest
+
+        name, equals, file = pair.partition("=")
+        if not name or not equals or not file:
+            raise UsageProblem(f"--guest {pair}: expected NAME=FILE")
+        bundle = with_guest(bundle, name, Path(file))
+    return bundle
 
 
 def _check_devices(devices: "Collection[str]", observations: "Observations", bundle: Path) -> None:

@@ -40,7 +40,12 @@ def read_bundle(path: Path, limits: Limits = DEFAULT_LIMITS, identity: Path | No
             notice.
     """
     archive = read_archive(path, limits, identity)
-    return from_archive(path, archive, limits)
+    bundle = from_archive(path, archive, limits)
+    if any(capture.id == "guest-file" for capture in bundle.manifest.captures):
+        from vnetkb.bundle.guest_file import expanded  # noqa: PLC0415 - rare, and it needs this room's model
+
+        bundle = expanded(bundle)
+    return bundle
 
 
 def manifest_bytes(path: Path, archive: Archive, limits: Limits) -> bytes:

@@ -11,6 +11,7 @@ from vnetkb.facts import (
     device_place,
     device_settings,
     guest_subjects,
+    guests,
     linux_bridge,
     monitoring,
     ovs_bridge,
@@ -108,6 +109,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for n in bundle.notices
     ]
     notices += tables.notices
+    notices += [_nameless(name) for name in guests.names(tables) if topology.vms and name not in topology.vms]
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
     return Observations(
@@ -218,6 +220,11 @@ def _seconds(tables: Tables, timeline: Timeline | None) -> float | None:
     if start is None or len(manifest.snapshots) <= 1:
         return _span(tables.bundle)
     return round(manifest.snapshots[-1].monotonic_s - min(start, manifest.snapshots[0].monotonic_s), 2)
+
+
+def _nameless(name: str) -> Notice:
+    text = tr("no VM of this name was seen on the host, so what was taken inside it joins no port")
+    return Notice("warning", name, text)
 
 
 def _remade(device: DeviceFacts) -> Notice:

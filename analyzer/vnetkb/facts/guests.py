@@ -12,6 +12,7 @@ from vnetkb.facts.deltas import difference, total
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from vnetkb.facts.tables import Tables
     from vnetkb.facts.topology import Topology
 
 SCOPE = "guest:"
@@ -31,11 +32,15 @@ IFF_UP = 0x1
 LINUX_NIC, WINDOWS_NIC = "guest-sysfs-net", "win-counters"
 
 
+def names(tables: Tables) -> list[str]:
+    """Return the names of the guests that the bundle says something of."""
+    captures = tables.bundle.manifest.captures
+    return sorted({c.scope[len(SCOPE) :] for c in captures if c.scope.startswith(SCOPE)})
+
+
 def guests(topology: Topology) -> tuple[Guest, ...]:
-    """Return the guests that the bundle holds something of, by name."""
-    captures = topology.tables.bundle.manifest.captures
-    names = sorted({c.scope[len(SCOPE) :] for c in captures if c.scope.startswith(SCOPE)})
-    return tuple(Guest(name, topology) for name in names)
+    """Return the guests that the bundle says something of, by name."""
+    return tuple(Guest(name, topology) for name in names(topology.tables))
 
 
 class Guest:

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a guest's collector wrote, in every form in which it may come, whole, damaged and hostile."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulated import Device, Host
+from vnetkb.bundle import read_bundle
+from vnetkb.bundle.guest_file import read_guest_file, with_guest
+from vnetkb.errors import UnusableInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TEXT = (
+    "VNETKB-CONTAINER 1 vnetkb-guest-web01\n@@ 0/guest-clock\n|uptime 5.0 1.0\n@@ 1/guest-clock\n"
+    + base64.b64encode(b"uptime 9.0 1.0\n").decode()
+    + "\n@@ ../../evil\n|no\n@@ s0/netstat_e.txt\n|x\n@@ static/os-release\n|ID=debian\n"
+    "@@ manifest.kv\n|system=linux\n@@END\n"
+)
+
+
+def zipped(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("guest/0/guest-clock", b"uptime 5.0 1.0\n")
+        archive.writestr("guest/s1/guest-clock", b"uptime 9.0 1.0\n")
+        archive.writestr("guest/manifest.kv", data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda text: text.encode(),
+        lambda text: gzip.compress(text.encode()),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: b"\xff\xfe" + text.replace("\n", "\r\n").encode("utf-16-le"),
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda _: zipped(b"system=linux\n"),
+    ],
+    ids=["text", "gzip", "crlf", "powershell-redirect", "utf8-mark", "zip"],
+)
+def test_every_form_gives_the_same(make: Callable[[str], bytes]) -> None:
+    found = read_guest_file("guest", make(TEXT))
+
+    assert found["guest-clock", 0].strip() == b"uptime 5.0 1.0"
+    assert found["guest-clock", 1].strip() == b"uptime 9.0 1.0"
+    assert found["guest-manifest", 0].strip() == b"system=linux"
+
+
+def test_names_of_the_earlier_layout_are_known_and_paths_are_only_names() -> None:
+    found = read_guest_file("guest", TEXT.encode())
+
+    assert found["win-netstat-e", 0] == b"x\n"
+    assert found["guest-os-release", 0] == b"ID=debian\n"
+    assert not any("evil" in capture for capture, _ in found)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"nothing of this kind",
+        b"\x1f\x8b damaged",
+        gzip.compress(TEXT.encode())[:60],
+        b"PK\x03\x04 damaged",
+        zipped(b"x")[:80],
+        b"VNETKB-CONTAINER 1 x\n@@END\n",
+        b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n!!!\n@@END\n",
+        gzip.compress(bytes(20 << 20)),
+    ],
+    ids=["empty", "text", "gzip", "cut", "zip", "zip-cut", "nothing-in-it", "no-base64", "bomb"],
+)
+def test_what_is_none_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(UnusableInput, match="web01"):
+        read_guest_file("web01.txt", data)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes(data: bytes) -> None:
+    for text in (data, b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n" + data):
+        message = ""
+        try:
+            read_guest_file("x", text)
+        except UnusableInput as error:
+            message = str(error)
+        assert message == "" or message.isprintable()
+
+
+def test_beside_a_bundle_it_takes_the_guests_place(tmp_path: Path) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+    file = tmp_path / "guest.txt"
+    file.write_text(TEXT)
+    joined = with_guest(bundle, "web01", file)
+
+    assert joined.data("guest-clock", 1, "guest:web01") == b"uptime 9.0 1.0\n"
+    assert joined.path("guest-clock", 1, "guest:web01") == "guest/web01/1/guest-clock"
+    assert bundle.data("guest-clock", 1, "guest:web01") is None
+    with pytest.raises(UnusableInput):
+        with_guest(bundle, "web01", tmp_path / "nowhere")

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests joined to their ports: Windows by files of the parsers' fixtures, and the receive ring by QEMU."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from simulated import Device, Host
+from vnetkb.bundle import read_bundle
+from vnetkb.bundle.guest_file import with_guest
+from vnetkb.diagnosis import diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+
+if TYPE_CHECKING:
+    from vnetkb.diagnosis import Diagnosis
+
+WRITTEN = Path(__file__).parents[1] / "parsers" / "fixtures" / "written"
+QEMU = (
+    "4711\t/usr/bin/qemu-system-x86_64\n4711\t-name guest=web01\n"
+    "4711\t-netdev tap,id=hostnet0,ifname=vnet3\n"
+    "4711\t-device virtio-net-pci,netdev=hostnet0,id=net0,mac=52:54:00:aa:bb:01\n"
+)
+FDINFO = "/proc/4711/fdinfo/25:iff:\tvnet3\n"
+
+
+def container(files: dict[str, str]) -> str:
+    parts = "".join(
+        f"@@ {path}\n" + "".join(f"|{line}\n" for line in text.splitlines()) for path, text in files.items()
+    )
+    return f"VNETKB-CONTAINER 1 x\n{parts}@@END\n"
+
+
+def analyzed(folder: Path, files: dict[str, str], device: Device | None = None) -> tuple[Diagnosis, Any]:
+    host = Host(
+        [device or Device("vnet3")], captures={"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO}
+    )
+    file = folder / "guest.txt"
+    file.write_text(container(files), encoding="utf-8")
+    kb = load_kb()
+    observations = build(with_guest(read_bundle(host.write(folder)), "web01", file), kb)
+    return diagnose(observations, kb), observations
+
+
+def windows(*, discards: int = 0, errors: int = 0, min_free: int = 200) -> str:
+    sample = json.loads((WRITTEN / "win-counters.netkvm-2024").read_text(encoding="ascii"))
+    sample["Interfaces"][0]["IPv4Statistics"]["IncomingPacketsDiscarded"] += discards
+    sample["Protocols"]["UdpIPv4"]["IncomingDatagramsWithErrors"] += errors
+    sample["Classes"]["NetKvm_Diag"][0]["rx"]["MinFreeBuffers"] = min_free
+    return json.dumps(sample)
+
+
+DRIVER = {"DriverDesc": "Red Hat VirtIO Ethernet Adapter", "RxCapacity": "1024"}
+REGISTRY = json.dumps([DRIVER | {"DriverVersion": "100.100.104.{build}"}])
+BOOT = "uptime_ms {ms}\nwall 2026-11-22T13:45:00Z\nboot 20261101000000.000000+000\n"
+
+
+def windows_files(build_number: int, **moved: int) -> dict[str, str]:
+    return {
+        "0/win-clock": BOOT.format(ms=1000),
+        "1/win-clock": BOOT.format(ms=7000),
+        "0/win-counters": windows(min_free=moved.get("min_free", 200)),
+        "1/win-counters": windows(**moved),
+        "0/win-nic-registry": REGISTRY.replace("{build}", str(build_number)),
+        "manifest.kv": "system=windows\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "cause"), [(27100, "guest-netkvm-filtered"), (26200, "guest-netkvm-discarded")]
+)
+def test_discards_of_windows_mean_what_the_driver_counts(tmp_path: Path, number: int, cause: str) -> None:
+    found, _ = analyzed(tmp_path, windows_files(number, discards=40))
+    (finding,) = [f for f in found.findings if f.symptom.state == "rising"]
+
+    assert (finding.subject.kind, finding.subject.vm, finding.subject.port_of) == (
+        "windows_adapter",
+        "web01",
+        "vnet3",
+    )
+    assert finding.cause is not None
+    assert (finding.verdict, finding.cause.id) == ("likely", cause)
+
+
+def test_a_windows_that_is_clean_says_nothing_about_its_port(tmp_path: Path) -> None:
+    rising = Device("vnet3", tx_dropped=(5, 900), tx_packets=(100, 200))
+    found, observations = analyzed(tmp_path, windows_files(27100, min_free=0), rising)
+    (finding,) = [f for f in found.findings if f.symptom.state == "rising"]
+    facts = observations.subjects["tap", "vnet3"]
+
+    assert finding.symptom.counter == "tap.tx_dropped"
+    assert finding.cause is None or finding.cause.id.startswith(("tap-ring", "guest-netkvm"))
+    assert facts.fact("guest.drops_moved").value == 0
+    assert facts.fact("guest.netkvm_min_free").value == 0
+    statuses = {candidate.rule.id: candidate.status.value for candidate in finding.candidates}
+    assert statuses["guest-netkvm-buffers"] == "likely"
+
+
+def test_a_boot_between_the_samples_makes_no_difference(tmp_path: Path) -> None:
+    files = windows_files(27100, discards=40)
+    files["1/win-clock"] = files["1/win-clock"].replace("20261101", "20261122")
+    found, _ = analyzed(tmp_path, files)
+
+    assert not [f for f in found.findings if f.symptom.state == "rising"]
+
+
+def ring(avail: int, used: int) -> str:
+    status = json.dumps({"return": {"vring-num": 256}})
+    element = json.dumps({"return": {"avail": {"idx": avail}, "used": {"idx": used}}})
+    path = "/machine/peripheral/net0/virtio-backend"
+    control = json.dumps({"return": {"vring-num": 64}})
+    empty = json.dumps({"return": {"avail": {"idx": 6}, "used": {"idx": 6}}})
+    return f"@ {path} 0\n{status}\n{element}\n@ {path} 2\n{control}\n{empty}\n"
+
+
+@pytest.mark.parametrize(("indices", "avail"), [((65535, 65535), 0), ((100, 65500), 136)])
+def test_posted_buffers_are_those_of_the_receive_queue(
+    tmp_path: Path, indices: tuple[int, int], avail: int
+) -> None:
+    captures = {"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO}
+    captures |= {f"guest:web01/{n}/virtqueue-status": ring(*indices) for n in (0, 1)}
+    bundle = read_bundle(Host([Device("vnet3")], captures=captures).write(tmp_path))
+    fact = build(bundle, load_kb()).subjects["tap", "vnet3"].fact("ring.avail")
+
+    assert fact.ends == (avail, avail)
+
+
+def test_a_name_that_no_vm_has_is_said(tmp_path: Path) -> None:
+    host = Host([Device("vnet3")], captures={"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO})
+    file = tmp_path / "guest.txt"
+    file.write_text(container({"0/guest-clock": "uptime 5.0 1.0\n"}))
+    observations = build(with_guest(read_bundle(host.write(tmp_path)), "web02", file), load_kb())
+
+    assert [notice.subject for notice in observations.notices if notice.level == "warning"] == ["web02"]
