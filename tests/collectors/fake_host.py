@@ -334,6 +334,7 @@ def _fill_proc(host: FakeHost) -> None:
     host.file("proc/filesystems", "nodev\ttracefs\n")
     host.file("proc/sys/kernel/random/boot_id", "0f0f0f0f-0000-4000-8000-000000000001\n")
     host.file("proc/sys/net/core/netdev_max_backlog", "1000\n")
+    host.file("proc/sys/net/core/netdev_rss_key", "hunter2\n")
     host.file("proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n")
     host.link("proc/self/ns/net", "net:[4026531840]")
 
