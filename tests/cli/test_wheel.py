@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vnetkb.kb.load import documents_below
-
 import wheel
+from vnetkb.kb.load import documents_below
 
 pytestmark = pytest.mark.packaging
 
