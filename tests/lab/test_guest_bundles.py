@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded bundles of a real guest that was asked through its agent, analyzed again.
+
+guest-bundles/README.md says how they were made; guests.py, which makes them, is not run here.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import guests
+from vnetkb.bundle import read_bundle
+from vnetkb.facts import build
+from vnetkb.facts.guests import Guest
+from vnetkb.facts.tables import Tables
+from vnetkb.facts.topology import Topology
+from vnetkb.kb.load import load_kb
+
+RECORDED = sorted(guests.BUNDLES.glob("*.tar.gz"))
+RINGS = [path for path in RECORDED if guests.SCENARIOS[path.name.rpartition("-")[0]][2] is guests.RING]
+SIZE_LIMIT = 150_000
+
+
+def scenario(bundle: Path) -> str:
+    return bundle.name.rpartition("-")[0]
+
+
+@pytest.fixture(params=RECORDED, ids=scenario)
+def bundle(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+def observed(bundle: Path) -> Any:  # noqa: ANN401 - whatever the facts room returns
+    return build(read_bundle(bundle), load_kb())
+
+
+def test_the_cause_that_was_made_is_the_one_that_is_named(bundle: Path) -> None:
+    said, right = guests.judge(bundle, guests.SCENARIOS[scenario(bundle)][2])
+
+    assert right, said
+
+
+def test_the_guests_nic_is_joined_to_its_port(bundle: Path) -> None:
+    tables = Tables(read_bundle(bundle))
+    guest = Guest("web01", Topology(tables))
+
+    assert guest.nics == {"eth0": guests.TAP}
+    assert guest.system == "linux"
+    assert guest.rebooted is False
+
+
+def test_the_guests_samples_lie_between_the_hosts_snapshots(bundle: Path) -> None:
+    read = read_bundle(bundle)
+    first, last = read.manifest.snapshots
+    capture = read.capture("guest-clock", 1, "guest:web01")
+
+    assert capture is not None
+    assert capture.start_monotonic_s is not None
+    assert capture.duration_s is not None
+    assert first.monotonic_s <= capture.start_monotonic_s
+    assert capture.start_monotonic_s + capture.duration_s <= last.monotonic_s
+
+
+@pytest.mark.parametrize("path", RINGS, ids=scenario)
+def test_a_full_ring_moves_no_drop_counter_of_the_guest(path: Path) -> None:
+    tap = observed(path).subjects["tap", guests.TAP]
+
+    assert tap.counted("tx_dropped").delta > 0
+    assert tap.fact("guest.drops_moved").value == 0
+    assert tap.fact("guest.nic_up").value is True
+
+
+def test_the_bundle_is_small_and_names_nobody(bundle: Path) -> None:
+    read = read_bundle(bundle)
+
+    assert bundle.stat().st_size < SIZE_LIMIT
+    assert read.manifest.host == "node7"
+    assert not read.notices
