@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench catalogue lab sources docs docs-serve docs-catalogue wheel fuzz kills clean
+.PHONY: help venv demo test lint format bench catalogue lab repeat sources docs docs-serve docs-catalogue wheel fuzz kills clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -34,6 +34,9 @@ bench: $(DEV) ## measure CPU time and memory against the budgets
 
 catalogue: $(DEV) ## collect what people read for its translation; tells what has none
 	@$(VENV)/bin/python tools/catalogue.py $(ARGS)
+
+repeat: $(DEV) ## play every real scenario ten times: right verdicts of all; ARGS="--times 3 --only healthy"
+	@$(NOX) repeat -- $(ARGS)
 
 lab: $(DEV) ## boot other kernels under QEMU and judge every scenario; KERNEL=6.1 SCENARIO='ring-*' ARGS=--record
 	@$(NOX) lab -- $(KERNEL:%=--kernel %) $(if $(SCENARIO),--scenario '$(SCENARIO)') $(ARGS)

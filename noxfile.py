@@ -57,6 +57,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def repeat(session: nox.Session) -> None:
+    """Play every real scenario ten times and print how often the verdict was right; arguments go to it."""
+    session.run("python", "tests/real/repeat.py", *session.posargs)
+
+
+@nox.session
 def lab(session: nox.Session) -> None:
     """Judge every scenario on Debian's kernels in booted machines; arguments go to tests/lab/run.py."""
     session.run("python", "tests/lab/run.py", *session.posargs)

@@ -253,6 +253,38 @@ class Child:
             os.waitpid(self.pid, 0)
 
 
+def limit_cpu(pid: int, *, share: float) -> Path:
+    """Put a process into a cgroup that may use that share of one CPU, and return the group's folder.
+
+    Raises:
+        RigError: No cgroup with a CPU limit can be made here.
+    """
+    period_us = 100_000
+    quota_us = int(share * period_us)
+    top = Path("/sys/fs/cgroup")
+    old = top / "cpu"
+    group = (old if old.is_dir() else top) / f"vnetkb-{os.getpid()}-{pid}"
+    try:
+        group.mkdir()
+        if old.is_dir():
+            (group / "cpu.cfs_period_us").write_text(str(period_us), encoding="ascii")
+            (group / "cpu.cfs_quota_us").write_text(str(quota_us), encoding="ascii")
+        else:
+            (group / "cpu.max").write_text(f"{quota_us} {period_us}", encoding="ascii")
+        (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+    except OSError as error:
+        raise RigError(f"no cgroup with a CPU limit here: {error}") from error
+    return group
+
+
+def remove_group(group: Path) -> None:
+    """Remove a cgroup; its processes are gone or go on in the group above."""
+    with suppress(OSError):
+        for pid in (group / "cgroup.procs").read_text(encoding="ascii").split():
+            (group.parent / "cgroup.procs").write_text(pid, encoding="ascii")
+        group.rmdir()
+
+
 class Tap:
     """A tap device with one open file a queue, link up. Closing it removes it, unless it is persistent."""
 

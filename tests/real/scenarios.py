@@ -67,6 +67,7 @@ class Stage:
         self._number = first
         self.ports: list[Port] = []
         self.children: list[rig.Child] = []
+        self.groups: list[Path] = []
 
     def port(
         self,
@@ -77,7 +78,7 @@ class Stage:
         prepare: Callable[[rig.Tap], None] = lambda _: None,
         queues: int = 1,
         tx_queue_len: int | None = None,
-    ) -> None:
+    ) -> Port:
         """Add a port: `prepare` acts on the open tap; without `reads` no process keeps it (persistent)."""
         tap = rig.Tap(f"vnet{self._number}", queues=queues, tx_queue_len=tx_queue_len)
         self._number += 1
@@ -92,6 +93,7 @@ class Stage:
                 reader.stop()
         before = tap.statistics()
         self.ports.append(Port(tap.name, rig.Sender(tap.name, load), reader, before))
+        return self.ports[-1]
 
     def finish(self) -> dict[str, PortTruth]:
         """Stop the senders, let healthy readers catch up, and tell what happened."""
@@ -148,6 +150,13 @@ def reader_starved(stage: Stage) -> None:
     stage.children.append(rig.Child("competitor", compete))
 
 
+def reader_throttled(stage: Stage) -> None:
+    """The reader's cgroup may use a tenth of a CPU, and it needs several."""
+    port = stage.port(_at(4000), reads=rig.reading_slowly(busy_s=0.0002))
+    assert port.reader is not None
+    stage.groups.append(rig.limit_cpu(port.reader.pid, share=0.1))
+
+
 def ring_size_zero(stage: Stage) -> None:
     """Transmit queue length 0: the ring refuses everything."""
     stage.port(_at(STEADY), tx_queue_len=0)
@@ -189,6 +198,11 @@ def healthy(stage: Stage) -> None:
     stage.port(_at(1000), reads=rig.read_blocking)
 
 
+def healthy_fast(stage: Stage) -> None:
+    """A port at a rate near what the reader can do at all."""
+    stage.port(_at(int(os.environ.get("VNETKB_RATE", "20000"))), reads=rig.read_polling)
+
+
 def two_causes(stage: Stage) -> None:
     """One port's reader is stopped while another's socket filter refuses everything."""
     stage.port(_at(1000), stopped=True)
@@ -202,6 +216,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
         reader_slow,
         reader_slow_busy,
         reader_starved,
+        reader_throttled,
         ring_size_zero,
         ring_too_small,
         queue_detached,
@@ -210,6 +225,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
         socket_filter,
         ebpf_filter,
         healthy,
+        healthy_fast,
         two_causes,
     )
 }
@@ -261,6 +277,8 @@ def run(
                     port.reader.kill()
             for child in stage.children:
                 child.kill()
+            for group in stage.groups:
+                rig.remove_group(group)
         bundle = done.stdout.strip().splitlines()[-1]
         return asdict(Truth(bundle, done.stdout, done.stderr, ports))
 
