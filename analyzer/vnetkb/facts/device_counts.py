@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts.device import PROVIDERS
 from vnetkb.facts.model import Fact
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from vnetkb.facts.device import DeviceFacts
@@ -35,7 +36,11 @@ def counted_fact(device: DeviceFacts, name: str, field: str) -> Fact:
     """Build the fact of how far one statistic of a device moved, in the snapshots and in the series."""
     one = device.counted(field)
     if one is None:
-        return Fact(name, missing=("sysfs-net",), why_unknown=f"{device.name} shows no {field}")
+        return Fact(
+            name,
+            missing=("sysfs-net",),
+            why_unknown=tr("{device} shows no {field}", device=device.name, field=field),
+        )
     captures = (*one.captures, *one.sample_captures)
     return Fact(name, one.delta, (), one.samples, captures, one.missing, one.why_unknown)
 
