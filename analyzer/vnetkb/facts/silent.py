@@ -26,7 +26,7 @@ QDISC_TO_TAP = "qdisc-to-tap"
 BETWEEN = {QDISC_TO_TAP: ("queueing discipline", "guest")}
 CUT = "tap-to-guest"
 CUT_BETWEEN = ("tap", "guest")
-CUT_CALLED = mark("frames that arrived cut short (= guest RX)")
+CUT_CALLED = mark("frames at the least that arrived cut short (= guest RX)")
 CALLED = mark("handed to the tap and never seen again (= guest RX)")
 SHARE_OF = mark("all that was sent to it")
 # Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
@@ -43,7 +43,7 @@ class Missing:
         segment: Which two points.
         at_least: The fewest that this can be, by everything else that could make the numbers differ.
         at_most: The difference of the numbers.
-        sent: Packets handed on at the first point.
+        sent: Packets handed on at the first point; 0 where the share means nothing.
         captures: Members that it was computed from.
     """
 
@@ -106,9 +106,9 @@ def _may_be_segmented(tap: TapFacts) -> bool:
 
 
 class SilentFacts:
-    """The facts of a tap, and those about packets that vanished on its path; cut short without ``lost``."""
+    """The facts of a tap, and those about packets that vanished on its path or were cut short."""
 
-    def __init__(self, tap: TapFacts, lost: Missing | None) -> None:
+    def __init__(self, tap: TapFacts, lost: Missing) -> None:
         """Keep the sources."""
         self.tap = tap
         self.lost = lost
@@ -121,18 +121,14 @@ class SilentFacts:
     def fact(self, name: str) -> Fact:
         """Return a fact about what vanished, or else one of the tap."""
         lost = self.lost
-        if lost is None:
-            if name == "silent.segment":
-                return Fact(name, CUT, captures=self.tap.fact("tap.cut_bytes").captures)
-            unknown = Fact(name, why_unknown=tr("how many frames were cut is not counted"))
-            return unknown if name.startswith(("drop.", "silent.")) else self.tap.fact(name)
         values: Mapping[str, int | float | str] = {
             "silent.segment": lost.segment,
             "silent.at_least": lost.at_least,
             "silent.at_most": lost.at_most,
             "drop.count": lost.at_least,
-            "drop.ratio": 100.0 * lost.at_least / lost.sent,
         }
+        if lost.sent:
+            values = {**values, "drop.ratio": 100.0 * lost.at_least / lost.sent}
         if name in values:
             return Fact(name, values[name], captures=lost.captures)
         if name.startswith("drop."):
@@ -179,10 +175,12 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
 def _cut(tap: TapFacts, seconds: float | None) -> Observation:
     """The tap delivered as many packets as it was handed, but fewer bytes."""
     captures = tap.fact("tap.cut_bytes").captures
+    frames, delivered = tap.fact("tap.cut_frames").value, tap.between_snapshots("tx_packets")
+    fewest = frames if isinstance(frames, int) else 1
     symptom = Symptom(
-        None, "silent", None, None, None, seconds, CUT_BETWEEN, called=tr(CUT_CALLED), captures=captures
+        None, "silent", fewest, None, None, seconds, CUT_BETWEEN, called=tr(CUT_CALLED), captures=captures
     )
-    facts = SilentFacts(tap, None)
+    facts = SilentFacts(tap, Missing(CUT, fewest, delivered or fewest, 0, captures))
     return Observation(
         tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
     )

@@ -117,6 +117,14 @@ def _cut_bytes(tap: TapFacts) -> Fact:
     return Fact(name, max(0, cut), captures=captures)
 
 
+@provides("tap.cut_frames")
+def _cut_frames(tap: TapFacts) -> Fact:
+    """The fewest frames that can be short of that many bytes."""
+    cut = tap.fact("tap.cut_bytes")
+    fewest = -(-cut.value // _longest_frame(tap)) if isinstance(cut.value, int) else None
+    return replace(cut, name="tap.cut_frames", value=fewest)
+
+
 @provides("guest.mergeable_buffers")
 def _mergeable(tap: TapFacts) -> Fact:
     """Whether QEMU offers the guest's NIC to join buffers; whether its driver accepts is not seen here."""
