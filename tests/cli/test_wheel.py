@@ -53,6 +53,7 @@ def test_the_installed_command_works_outside_the_tree(installed: Path, tree: Pat
     script = run(installed, "collect", "--print", "host", folder=tmp_path)
     assert script == (tree / "collectors/host/vnetkb-collect").read_text(encoding="utf-8")
     assert "tx_dropped" in run(installed, "explain", "tap.tx_dropped", folder=tmp_path)
+    assert "虚拟机" in run(installed, "explain", "tap.tx_dropped", "--lang", "zh", folder=tmp_path)
     code = "import vnetkb; print(vnetkb.__file__)"
     place = run(installed.with_name("python"), "-c", code, folder=tmp_path)
     assert place.startswith(str(installed.parents[1]))
