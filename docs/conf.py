@@ -28,6 +28,7 @@ extensions = [
 primary_domain = "kb"
 exclude_patterns = ["_ext", "locale", "README.md"]
 nitpicky = True
+smartquotes = False  # options begin with two hyphens
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "attrs_inline"]
 myst_heading_anchors = 3
 locale_dirs = ["locale"]

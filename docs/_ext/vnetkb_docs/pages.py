@@ -395,7 +395,7 @@ def captures_page(page_: Page, _name: str) -> list[nodes.Node]:
             )
         )
     ]
-    for collector, captures in found.items():
+    for collector, captures in sorted(found.items(), key=lambda pair: (pair[0] != "host", pair[0])):
         rows: Rows = [
             [
                 [reference("capture", each.id)],

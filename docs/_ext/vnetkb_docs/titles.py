@@ -85,6 +85,7 @@ def area(name: str) -> str:
         "corrections": _("Corrections: how to read a number"),
         "ovs": _("Open vSwitch"),
         "guest": _("Inside the guest"),
+        "device": _("Host NIC, bond, veth, VLAN, packets per CPU"),
         "host": _("Host NIC, bond and CPU"),
         "nic": _("Host NIC"),
         "bridge": _("Linux bridge"),
@@ -112,6 +113,20 @@ def subject(name: str) -> str:
         "log": _("Facts from kernel and VM logs"),
         "trace": _("Facts of a trace"),
         "guest": _("Facts of the guest"),
+        "device": _("Facts of any network device"),
+        "bridge": _("Facts of a Linux bridge"),
+        "bond": _("Facts of a bond"),
+        "lower": _("Facts of the device below"),
+        "peer": _("Facts of a veth's other end"),
+        "qdisc": _("Facts of a queueing discipline"),
+        "softnet": _("Facts of packets per CPU before the stack"),
+        "conntrack": _("Facts of connection tracking"),
+        "ovs": _("Facts of Open vSwitch"),
+        "datapath": _("Facts of Open vSwitch's datapath"),
+        "vswitchd": _("Facts of Open vSwitch's daemon"),
+        "silent": _("Facts of loss that no counter shows"),
+        "counted": _("Facts of what was counted"),
+        "alarm": _("Facts of alarms"),
     }
     return found.get(name, _("Facts: {subject}").format(subject=name))
 
