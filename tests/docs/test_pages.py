@@ -81,6 +81,13 @@ def test_the_recorded_run_of_the_collector_is_what_it_prints() -> None:
         assert said in script.replace('\\"', '"'), line
 
 
+def test_the_bundles_that_the_docs_show_are_there() -> None:
+    shown = re.compile(r"```\{run\} .*?(tests/\S+\.tar\.gz)")
+    named = {name for file in HAND_WRITTEN for name in shown.findall(file.read_text(encoding="utf-8"))}
+    assert named
+    assert [name for name in named if not (TREE / name).is_file()] == []
+
+
 def test_every_page_written_by_hand_is_in_a_table_of_contents() -> None:
     listed = set()
     for file in HAND_WRITTEN:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The directive {run}: a command of vnetkb's, run while the docs are built, with what it really printed.
 
-```{run} vnetkb analyze tests/lab/bundles/vm-stopped-6.12.tar.gz
+```{run} vnetkb analyze tests/lab/bundles/vm-stopped-guest-6.12.tar.gz
 :status: 1
 :lines: 12
 :shown: vnetkb analyze vnetkb-node7-20261122T134500Z.tar.gz
