@@ -62,6 +62,7 @@ def test_ports_that_lose_nothing_have_no_finding(diagnosis: Diagnosis) -> None:
 def test_what_the_mirrors_port_loses_are_copies(diagnosis: Diagnosis) -> None:
     finding = on(diagnosis, "mon0")
 
+    assert str(on(diagnosis, "vnet5").harm) == "harmful"
     assert str(finding.harm) == "harmless"
     assert finding.alarm is not None
     assert finding.alarm.means == "copy"
