@@ -57,7 +57,7 @@ def test_a_report_without_pictures_imports_nothing_that_draws(form: str, tree: P
         "import sys; from vnetkb.cli import main; status = main(sys.argv[1:]);"
         "print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
-    bundle = tree / "tests/lab/bundles/vm-stopped-6.1.tar.gz"
+    bundle = tree / "tests/lab/bundles/vm-stopped-guest-6.1.tar.gz"
     done = subprocess.run(
         [sys.executable, "-c", code, "analyze", "--format", form, str(bundle)],
         capture_output=True,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-STOPPED = "tests/lab/bundles/vm-stopped-6.1.tar.gz"
-HEALTHY = "tests/lab/bundles/healthy-6.1.tar.gz"
+STOPPED = "tests/lab/bundles/vm-stopped-guest-6.1.tar.gz"
+HEALTHY = "tests/lab/bundles/healthy-guest-6.1.tar.gz"
 
 
 def path(*arguments: str) -> subprocess.CompletedProcess[str]:
