@@ -12,6 +12,7 @@ from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC, guests
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,14 +101,18 @@ class GuestSource:
             delta,
             captures=self.guest.paths(capture),
             missing=() if delta is not None else (capture,),
-            why_unknown="" if delta is not None else "it needs two samples of one boot of the guest",
+            why_unknown="" if delta is not None else tr("it needs two samples of one boot of the guest"),
         )
 
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
         if name not in self._facts:
             provider = self.providers.get(name)
-            fact = provider(self) if provider else Fact(name, why_unknown=f"not computed for a {self.kind}")
+            fact = (
+                provider(self)
+                if provider
+                else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
+            )
             if fact.missing:
                 fact = replace(
                     fact, missing=tuple(c for c in fact.missing if self.guest.tables.can_be_had(c))
@@ -118,7 +123,7 @@ class GuestSource:
     def known(self, name: str, value: float | str | None, *captures: str) -> Fact:
         """Build a fact; the captures are where it was read, or what would make it known."""
         if value is None:
-            why = self.guest.why(captures[0]) if captures else "nothing in the bundle tells"
+            why = self.guest.why(captures[0]) if captures else tr("nothing in the bundle tells")
             return Fact(name, missing=captures, why_unknown=why)
         return Fact(name, value, captures=tuple(path for each in captures for path in self.guest.paths(each)))
 
@@ -223,7 +228,7 @@ def _tap_dropped(source: GuestSource) -> Fact:
     name = "guest.port_dropped"
     tables = source.guest.tables
     if source.tap is None:
-        return Fact(name, why_unknown="the guest has more ports than one, or none")
+        return Fact(name, why_unknown=tr("the guest has more ports than one, or none"))
     values = [
         device.statistics.get("tx_dropped")
         if (device := (tables.get("sysfs-net", n) or {}).get(source.tap))
@@ -233,7 +238,7 @@ def _tap_dropped(source: GuestSource) -> Fact:
     steps = [difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(values)]
     value = total(steps)
     if value is None:
-        return Fact(name, missing=("sysfs-net",), why_unknown="it needs two snapshots of the host")
+        return Fact(name, missing=("sysfs-net",), why_unknown=tr("it needs two snapshots of the host"))
     return Fact(name, value, captures=tables.paths("sysfs-net"))
 
 

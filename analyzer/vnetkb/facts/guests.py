@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.deltas import difference, total
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -85,7 +86,7 @@ class Guest:
         """Why a capture gave nothing."""
         return next(
             (self.tables.why(capture, n, self.scope) for n in self.samples if self.get(capture, n) is None),
-            f"{capture} does not show it",
+            tr("{capture} does not show it", capture=capture),
         )
 
     def moved(self, capture: str, read: Callable[[Any], int | None], *, u32: bool = False) -> int | None:

@@ -10,6 +10,7 @@ from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, Guest
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +39,7 @@ def _known(name: str, guest: Guest, value: Value | None, *captures: str) -> Fact
 
 
 def _without(name: str, *captures: str) -> Fact:
-    return Fact(name, missing=captures, why_unknown="the guest was not asked")
+    return Fact(name, missing=captures, why_unknown=tr("the guest was not asked"))
 
 
 @provides("ring.avail")
@@ -53,7 +54,7 @@ def _avail(tap: TapFacts) -> Fact:
     known = [end for end in ends if end is not None]
     if not known:
         return Fact(
-            name, None, ends, missing=(RINGS,), why_unknown="QEMU does not tell the indices of this NIC"
+            name, None, ends, missing=(RINGS,), why_unknown=tr("QEMU does not tell the indices of this NIC")
         )
     return Fact(name, min(known), ends, captures=guest.paths(RINGS))
 
@@ -83,7 +84,7 @@ def _nic_up(tap: TapFacts) -> Fact:
     known = {state for state in states if state is not None}
     captures = guest.paths(WINDOWS_NIC if guest.is_windows else LINUX_NIC)
     value = known.pop() if len(known) == 1 else None
-    why = "" if value is not None else "it changed between the guest's samples, or nothing tells it"
+    why = "" if value is not None else tr("it changed between the guest's samples, or nothing tells it")
     return Fact(name, value, tuple(states), captures=captures, why_unknown=why)
 
 
@@ -216,6 +217,6 @@ def _rx_queue_size(tap: TapFacts) -> Fact:
     size = tap.topology.receive_buffers(tap.name)
     if size is None:
         return Fact(
-            "ring.rx_queue_size", missing=("proc-cmdline",), why_unknown="QEMU's arguments were not seen"
+            "ring.rx_queue_size", missing=("proc-cmdline",), why_unknown=tr("QEMU's arguments were not seen")
         )
     return Fact("ring.rx_queue_size", size, captures=(tap.tables.once_path("proc-cmdline"),))
