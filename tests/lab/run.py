@@ -247,7 +247,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--lock", help="a lock file to hold while a machine runs")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    lacking = None if options.judge else images.why_unavailable()
+    kernels = options.kernel or list(images.KERNELS)
+    lacking = None if options.judge else images.why_unavailable() or images.why_not_built(kernels)
     if lacking:
         sys.stderr.write(f"the lab cannot work here: {lacking}\n")
         return 3
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str]) -> int:
     keep = options.keep or images.cache() / "results"
     keep.mkdir(parents=True, exist_ok=True)
     chosen: dict[str, dict[str, Scenario]] = {}
-    for kernel in options.kernel or images.KERNELS:
+    for kernel in kernels:
         chosen[kernel] = {
             name: one
             for name, one in scenarios.load(kernel).items()

@@ -102,6 +102,18 @@ def why_unavailable() -> str | None:
     return f"needs {', '.join(lacking)}" if lacking else None
 
 
+def why_not_built(kernels: Iterable[str]) -> str | None:
+    """Fetch and build what machines with these kernels need; say what went wrong, or return None."""
+    try:
+        tools()
+        for name in kernels:
+            kernel(name)
+            userland(USERLAND_SUITES[name])
+    except LabError as error:
+        return str(error)
+    return None
+
+
 def call(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a command and return what it printed.
 

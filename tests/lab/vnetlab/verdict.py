@@ -165,14 +165,20 @@ def said(report: Mapping[str, Any], expect: Expect) -> Said:
     return Said()
 
 
-def wrong_verdict(expect: Expect, report: Mapping[str, Any], *, together: bool) -> list[str]:
-    """Return what is wrong with the report; `together`: findings of other scenarios are in it too."""
+def wrong_verdict(
+    expect: Expect, report: Mapping[str, Any], *, others: bool = False, together: bool = False
+) -> list[str]:
+    """Return what is wrong with the report.
+
+    `others`: any other finding may be in it; `together`: those of other scenarios, on other subjects.
+    """
     about = findings(report, expect)
     wrong = [
         f"also {one['subject']['name']} {one['symptom']['counter']}: {one['cause']}"
         for one in report["findings"]
         if one not in about[:1]
         and (one["cause"] or "") not in expect.also
+        and not others
         and not (together and one["subject"]["name"] != expect.subject)
     ]
     notices = {one["rule"] for one in report["notices"]}
@@ -217,9 +223,8 @@ def judge(scenario: Scenario, bundle: Path, seat: Seat, *, together: bool = Fals
     if RANK[plain.verdict] > RANK[whole.verdict] and whole.cause == plain.cause:
         wrong.append(f"without trace: {plain.verdict}, surer than {whole.verdict} with it")
     if expect_once != expect_plain:
-        wrong += [
-            f"one snapshot: {one}" for one in wrong_verdict(expect_once, once_report, together=together)
-        ]
+        # What was counted before the first snapshot may be from before the scenario: it is no false finding.
+        wrong += [f"one snapshot: {one}" for one in wrong_verdict(expect_once, once_report, others=True)]
     if any(one["verdict"] == "confirmed" for one in findings(once_report, expect_once)):
         wrong.append("one snapshot: confirmed")
     right = {*expect.cause, *expect_plain.cause, *expect_once.cause}
