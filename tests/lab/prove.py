@@ -20,6 +20,7 @@ from vnetlab.stage import Seat
 from vnetlab.verdict import TREE
 
 KB = TREE / "kb"
+README = Path(__file__).resolve().parent / "README.md"
 BUNDLES = Path(__file__).resolve().parent / "bundles"
 
 
@@ -74,6 +75,10 @@ def main(arguments: Sequence[str]) -> int:
     for row in recorded(kept, every):
         proof.merge(kept, [row], every)
     proof.save(KB, kept)
+    text = README.read_text(encoding="utf-8")
+    README.write_text(
+        proof.TABLE.sub(lambda _: proof.table(kept, every, list(images.KERNELS)), text), encoding="utf-8"
+    )
     for file, text in proof.changes(KB, kept, every).items():
         file.write_text(text, encoding="utf-8")
         print(file.relative_to(TREE))  # noqa: T201

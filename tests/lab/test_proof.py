@@ -17,6 +17,11 @@ def test_proof_lab_of_rules_and_sites_is_what_the_lab_proved() -> None:
     assert not outdated, f"run tests/lab/prove.py: {[file.name for file in outdated]}"
 
 
+def test_the_readme_has_the_table_of_results() -> None:
+    text = (TREE / "tests/lab/README.md").read_text(encoding="utf-8")
+    assert proof.table(KEPT, SCENARIOS, list(images.KERNELS)) in text
+
+
 def test_every_result_is_of_a_scenario_as_it_is_now() -> None:
     assert {name: one["sum"] for name, one in KEPT["scenarios"].items()} == {
         name: SCENARIOS[name].sum for name in KEPT["scenarios"]

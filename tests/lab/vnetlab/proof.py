@@ -200,3 +200,23 @@ def changes(kb: Path, kept: Mapping[str, Any], ours: Collection[str]) -> dict[Pa
         text = file.read_text(encoding="utf-8")
         wanted[file] = sites_text(text, lambda site: change(sites.get(site, [])))
     return {file: text for file, text in wanted.items() if text != file.read_text(encoding="utf-8")}
+
+
+TABLE = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+
+
+def table(kept: Mapping[str, Any], every: Collection[str], kernels: Sequence[str]) -> str:
+    """Return the Markdown table scenario x kernel: the verdict, or why there is none."""
+    rows = [f"| scenario | {' | '.join(kernels)} |", "| --- |" + " --- |" * len(kernels)]
+    for name in sorted(every):
+        runs = kept["scenarios"].get(name, {}).get("kernels", {})
+        rows.append(f"| {name} | {' | '.join(_cell(runs.get(kernel)) for kernel in kernels)} |")
+    return "\n".join(rows) + "\n"
+
+
+def _cell(run: Mapping[str, Any] | None) -> str:
+    if run is None:
+        return "not run"
+    said = f"{run['whole']['verdict']} {run['whole']['cause'] or ''}".strip()
+    answer = said if run["whole"]["verdict"] else "no finding"
+    return answer if run["right"] else f"**wrong**: {'; '.join(run['wrong'])[:90]}"

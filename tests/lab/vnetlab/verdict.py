@@ -20,6 +20,7 @@ from vnetlab.scenarios import Expect, Scenario
 from vnetlab.stage import Seat
 
 if TYPE_CHECKING:
+    from vnetkb.facts.topology import Topology
     from vnetkb.kb.model import KnowledgeBase
 
 TREE = Path(__file__).resolve().parents[3]
@@ -65,11 +66,7 @@ def analyze(bundle: Path) -> dict[str, Any]:
 
 def joins(bundle: Path, seat: Seat) -> dict[str, Any]:
     """Return what the analyzer joined to the tap: reader, VM, guest NIC, numbers of threads."""
-    from vnetkb.bundle import read_bundle  # noqa: PLC0415
-    from vnetkb.facts.tables import Tables  # noqa: PLC0415
-    from vnetkb.facts.topology import Topology  # noqa: PLC0415
-
-    topology = Topology(Tables(read_bundle(bundle)))
+    topology = _topology(bundle)
     reader = topology.reader(seat.tap)
     return {
         "reader": reader.kind,
@@ -78,6 +75,15 @@ def joins(bundle: Path, seat: Seat) -> dict[str, Any]:
         "guest_nic": topology.guest_mac(seat.tap),
         "vcpus": len(topology.vcpu_threads(seat.tap) or ()),
     }
+
+
+@cache
+def _topology(bundle: Path) -> "Topology":
+    from vnetkb.bundle import read_bundle  # noqa: PLC0415
+    from vnetkb.facts.tables import Tables  # noqa: PLC0415
+    from vnetkb.facts.topology import Topology  # noqa: PLC0415
+
+    return Topology(Tables(read_bundle(bundle)))
 
 
 def wrong_joins(scenario: Scenario, seat: Seat, kernel: str, joined: Mapping[str, Any]) -> list[str]:
@@ -114,6 +120,7 @@ def is_noise(place: str) -> bool:
     return bool(_NOISE.search(place))
 
 
+@cache
 def reasons(bundle: Path) -> dict[str, int]:
     """Return how often the kernel named each drop reason of an IPv4 packet in a bundle's trace."""
     seen: Counter[str] = Counter()
