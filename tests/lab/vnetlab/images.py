@@ -22,8 +22,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ARCHIVE = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 INSIDE = Path(__file__).resolve().parents[1] / "inside"
 
@@ -141,9 +139,24 @@ def building(target: Path) -> Iterator[Path]:
         made.rename(target)
 
 
+def archives() -> tuple[str, str]:
+    """Return the addresses of Debian's archive and of its security archive that this machine itself uses.
+
+    Raises:
+        LabError: apt knows no archive here.
+    """
+    told = call("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()
+    found = sorted({address.rstrip("/") for address in told})
+    plain = next((address for address in found if "security" not in address), None)
+    if plain is None:
+        raise LabError("apt knows no archive here: /etc/apt names none")
+    return plain, next((address for address in found if "security" in address), f"{plain}-security")
+
+
 def _sources(suites: Iterable[str]) -> list[str]:
+    archive, security = archives()
     return [
-        f"deb [signed-by={KEYRING}] {SECURITY if suite.endswith('-security') else ARCHIVE} {suite} main"
+        f"deb [signed-by={KEYRING}] {security if suite.endswith('-security') else archive} {suite} main"
         for suite in suites
     ]
 
