@@ -85,6 +85,14 @@ def test_trace_survives_any_name_of_a_task() -> None:
         assert [(one.cpu, one.time_s) for one in found.events] == [(3, 1.5)]
 
 
+def test_trace_takes_fields_that_newer_kernels_add_to_a_transmission() -> None:
+    event = b"net_dev_xmit: dev=vnet5 skbaddr=0000000034e0d5cc len=242 rc=1 net_cookie=7\n"
+    text = b" send-1033 [001] b.s1. 239.419290: " + event
+    (event,) = trace.parse(text).events
+    assert isinstance(event, trace.XmitEvent)
+    assert (event.device, event.rc) == ("vnet5", 1)
+
+
 def test_trace_takes_subsystem_reasons_in_hex() -> None:
     text = (
         b" x-1 [000] ..... 1.0: kfree_skb: skbaddr=0x1f protocol=0 location=f+0x1/0x2 [ovs] reason: 0x30001\n"

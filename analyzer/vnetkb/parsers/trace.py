@@ -24,7 +24,11 @@ _FREE = re.compile(
     r"skbaddr=(?:0x)?([0-9a-f]{1,16})(?: rx_sk=[0-9a-fx(){}nul]+)? protocol=([0-9]{1,5})"
     r" location=(\S+)(?: \[\w+\])?(?: reason: (\S+))?\s*"
 )
-_XMIT = re.compile(r"dev=(\S+) skbaddr=(?:0x)?([0-9a-f]{1,16}) len=([0-9]{1,10}) rc=(-?[0-9]{1,10})\s*")
+# From 7.2 on net_cookie follows (include/trace/events/net.h).
+_XMIT = re.compile(
+    r"dev=(\S+) skbaddr=(?:0x)?([0-9a-f]{1,16}) len=([0-9]{1,10}) rc=(-?[0-9]{1,10})"
+    r"(?: \w{1,32}=\S{1,32}){0,8}\s*"
+)
 _LOST = re.compile(r"CPU:[0-9]{1,6} \[LOST (?:([0-9]{1,18}) )?EVENTS\]")
 _WRITTEN = re.compile(r"# entries-in-buffer/entries-written: ([0-9]{1,18})/([0-9]{1,18})\b.*")
 
