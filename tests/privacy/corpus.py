@@ -134,7 +134,7 @@ CORPUS = {
     "ip-link": json.dumps([LINK, LINK | {"ifname": ODD_IF, "link": PATCH, "altnames": []}], separators=(",", ":")) + "\n",
     "ip-link-text": f"7: {TAP}@{NIC}: <BROADCAST,UP> mtu 1500 qdisc noqueue master {PATCH} state UP\n"
     f"    link/ether {TAP_MAC} brd ff:ff:ff:ff:ff:ff promiscuity 1\n    bridge bridge_id 8000.{NIC_MAC}\n"
-    f"    alias {ALIAS}\n    altname {NIC}\n    vxlan id 7 remote {V4} local {V6_EUI}\n",
+    f"    alias {ALIAS}\n    link/infiniband 80:00:02:08:fe:80:00:00:00:00:00:00:00:02:{OTHER_MAC}\n    altname {NIC}\n    vxlan id 7 remote {V4} local {V6_EUI}\n",
     "proc-net-dev": "Inter-|   Receive\n face |bytes\n" + devices("{0:>20}: 10 1 0 0 0 0 0 0 20 2 0 5 0 0 0 0\n"),
     "softnet-stat": "0000000a 00000000 00000001\n",
     "proc-stat": "cpu  1 2 3 4\n",

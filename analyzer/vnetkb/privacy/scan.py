@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from vnetkb.privacy.pseudonyms import Pseudonyms
 
-_MAC = re.compile(r"(?i)(?<![0-9a-z])(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}(?![0-9a-z])")
+_MAC = re.compile(r"(?i)(?<![0-9a-z])(?:[0-9a-f]{2}[:-]){5,}[0-9a-f]{2}(?![0-9a-z])")
 _UUID = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?![0-9a-z])")
 _DOTTED = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _VERSIONS = re.compile(r"^(?:firmware-)?version: .*", re.MULTILINE)
-_COLONS = re.compile(r"(?i)[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*")
+_COLONS = re.compile(r"[0-9A-Fa-f:.]+")
 _SECRET = re.compile(
     r"(?i)-----BEGIN|\bAKIA[0-9A-Z]{16}\b"
     r"|(?:passw(?:or)?d|passphrase|secret|api[_-]?key|private[_-]?key|authorization|token|\bpsk)"
@@ -97,7 +97,9 @@ def _looks_like_key(text: str, pseudonyms: Pseudonyms) -> Iterator[tuple[int, st
         yield found.start(), "what looks like a secret"
     for found in _MAC.finditer(text):
         digits = re.sub("[:-]", "", found[0]).lower()
-        if digits not in pseudonyms.issued and not _kept_mac(digits):
+        # of longer hardware addresses masking keeps only the end
+        head, digits = digits[:-12].strip("0"), digits[-12:]
+        if head or (digits not in pseudonyms.issued and not _kept_mac(digits)):
             yield found.start(), "what looks like a MAC address"
     yield from _looks_like_id(text, pseudonyms)
 

@@ -20,7 +20,7 @@ _RUN = re.compile(r"[0-9A-Za-z_.:-]+")
 _H2, _H4, _H8 = "[0-9A-Fa-f]{2}", "[0-9A-Fa-f]{4}", "[0-9A-Fa-f]{8}"
 UUID = re.compile(rf"(?<![0-9A-Za-z]){_H8}([-_]){_H4}\1{_H4}\1{_H4}\1{_H4}{_H8}(?![0-9A-Za-z])")
 MAC = re.compile(rf"(?<![0-9A-Za-z]){_H2}(?:(?::{_H2}){{5,}}|(?:-{_H2}){{5}})(?![0-9A-Za-z])")
-IPV6 = re.compile(r"[0-9A-Fa-f:.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*")
+IPV6 = re.compile(r"[0-9A-Fa-f:.]+")  # nothing that could be tried in two ways
 ARPA4 = re.compile(
     r"(?<![0-9A-Za-z])(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa", re.IGNORECASE
 )
@@ -41,6 +41,14 @@ class Masker:
         self.pseudonyms = pseudonyms
         self._keep = keep
         self._cache: dict[str, str] = {}
+        self._forms: tuple[tuple[re.Pattern[str], Callable[[str], str | None]], ...] = (
+            (UUID, pseudonyms.uuid),
+            (MAC, self._mac),
+            (IPV6, self._ipv6),
+            (ARPA4, self._arpa4),
+            (ARPA6, self._arpa6),
+            (IPV4, pseudonyms.ipv4),
+        )
 
     def forget(self) -> None:
         """Forget what was masked how, as more names are known now."""
@@ -75,26 +83,28 @@ class Masker:
         known = self._known(run)
         if known is not None:
             return known
-        for pattern, replace in (
-            (UUID, self.pseudonyms.uuid),
-            (MAC, self._mac),
-            (IPV6, self._ipv6),
-            (ARPA4, self._arpa4),
-            (ARPA6, self._arpa6),
-            (IPV4, self.pseudonyms.ipv4),
-        ):
-            whole = self._split(run, pattern, replace)
-            if whole is not None:
-                return whole
+        return self._by_form(run, 0)
+
+    def _by_form(self, run: str, first: int) -> str:
+        """Replace addresses, the form `first` and those after it; what is between them may hold names."""
+        for number in range(first, len(self._forms)):
+            pattern, replace = self._forms[number]
+            pieces: list[str] = []
+            end = 0
+            for found in pattern.finditer(run):
+                masked = replace(found[0])
+                if masked is not None:
+                    pieces += (self._between(run[end : found.start()], number + 1), masked)
+                    end = found.end()
+            if pieces:
+                return "".join((*pieces, self._between(run[end:], number + 1)))
         return self._words(run)
 
-    def _split(self, run: str, pattern: re.Pattern[str], replace: Callable[[str], str | None]) -> str | None:
-        for found in pattern.finditer(run):
-            masked = replace(found[0])
-            if masked is not None:
-                left, right = run[: found.start()], run[found.end() :]
-                return (self.run(left) if left else "") + masked + (self.run(right) if right else "")
-        return None
+    def _between(self, text: str, first: int) -> str:
+        if not text:
+            return ""
+        known = self._known(text)
+        return known if known is not None else self._by_form(text, first)
 
     def _known(self, text: str) -> str | None:
         forms = self.pseudonyms.forms.get(text)
@@ -126,6 +136,8 @@ class Masker:
         return joined.upper() if text != text.lower() else joined
 
     def _ipv6(self, text: str) -> str | None:
+        if text.count(":") < 2:  # noqa: PLR2004  # the fewest of an address
+            return None
         lead = ":" if text.startswith(":") and not text.startswith("::") else ""
         core = text[len(lead) :].rstrip(".")
         if core.endswith(":") and not core.endswith("::"):
