@@ -331,9 +331,10 @@ int main(void) {
   for (long i = 0; i < queue_count; i++) open_queue(&queues[i]);
   pthread_t guest;
   if (pthread_create(&guest, NULL, play_guest, NULL)) fail("pthread_create");
-  for (;;) {
-    pause();
-    if (wanted) make_cause();
+  // Not pause(): a signal between the question and the sleep would wait for the next one.
+  for (;; usleep(50000)) {
+    if (!wanted) continue;
     wanted = 0;
+    make_cause();
   }
 }
