@@ -86,8 +86,8 @@ def test_trace_survives_any_name_of_a_task() -> None:
 
 
 def test_trace_takes_fields_that_newer_kernels_add_to_a_transmission() -> None:
-    event = b"net_dev_xmit: dev=vnet5 skbaddr=0000000034e0d5cc len=242 rc=1 net_cookie=7\n"
-    text = b" send-1033 [001] b.s1. 239.419290: " + event
+    words = b"net_dev_xmit: dev=vnet5 skbaddr=0000000034e0d5cc len=242 rc=1 net_cookie=7\n"
+    text = b" send-1033 [001] b.s1. 239.419290: " + words
     (event,) = trace.parse(text).events
     assert isinstance(event, trace.XmitEvent)
     assert (event.device, event.rc) == ("vnet5", 1)
