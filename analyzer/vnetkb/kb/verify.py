@@ -442,6 +442,7 @@ def _counting(part: CountedIn) -> re.Pattern[str]:
             rf"{member}(?:\[[^]]*\])?(?:\+\+|--|[-+|]?=(?!=))",
             rf"(?:\+\+|--)[\w>.\[\]()*&-]*{member}",
             rf"\bWRITE_ONCE\((?:[^,;]*[^\w])?{member}(?:\[[^]]*\])?,",
+            rf"\w=&[\w>.\[\]()-]*{member};",  # a pointer through which it is counted
         ]
     if part.helpers:
         alternatives.append(rf"\b(?:{'|'.join(map(re.escape, part.helpers))})\(")
