@@ -47,9 +47,10 @@ class Analyzed:
 
     @property
     def findings(self) -> dict[str, dict[str, Any]]:
-        """The findings by device."""
-        found = {finding["subject"]["name"]: finding for finding in self.report["findings"]}
-        assert len(found) == len(self.report["findings"]), "one stored number is one finding"
+        """The findings by device; the CPUs' queues are the machine's: other tests fill them on purpose."""
+        ours = [each for each in self.report["findings"] if each["subject"]["kind"] != "softnet"]
+        found = {finding["subject"]["name"]: finding for finding in ours}
+        assert len(found) == len(ours), "one stored number is one finding"
         return found
 
     def candidate(self, device: str, rule: str) -> dict[str, Any]:
