@@ -31,7 +31,6 @@ SEARCHES = {
         ("tap tx drop", "reference/counters/tap.html#tap.tx_dropped"),
         ("txqueuelen", "reference/remedies.html#raise-txqueuelen"),
         ("rx_nohandler", "reference/counters/nic.html#nic.rx_nohandler"),
-        ("环形队列满", "reference/rules/tap.html#tap-ring-full"),
         ("编写规则", "how-to/write-a-rule.html"),
         ("在客户的宿主机上采集", "how-to/collect-on-a-host.html"),
         ("丢包还是溢出", "explanation/dropped-or-overrun.html"),
