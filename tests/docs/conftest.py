@@ -40,7 +40,7 @@ def site(built: Path) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="package")  # two of Playwright's loops cannot run at once: other rooms have a browser too
+@pytest.fixture(scope="package")  # another room has a browser, and two at once cannot be
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no {CHROMIUM} (apt install chromium)")
