@@ -1,11 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all rooms' tests share."""
 
+from __future__ import annotations
+
+import shutil
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 # A run that was started in the background ignores Ctrl-C, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -22,3 +31,19 @@ TREE = Path(__file__).resolve().parents[1]
 def tree() -> Path:
     """Return the top folder of the source tree."""
     return TREE
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Yield the one Chromium of the run: playwright cannot be started twice at once."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no Chromium (apt install chromium)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(
+            executable_path=program,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield opened
+        opened.close()

@@ -28,6 +28,7 @@ START = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>vnetkb</title>
+<link rel="icon" href="data:,">
 <meta http-equiv="refresh" content="0; url=en/index.html">
 <p><a href="en/index.html">English</a> · <a href="zh_CN/index.html" lang="zh-CN">中文</a></p>
 """

@@ -6,8 +6,6 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 800}
 
@@ -26,7 +24,7 @@ class Visit:
 
     def watch(self, site: str) -> None:
         def said(message: ConsoleMessage) -> None:
-            self.complaints.append(f"console: {message.text}")
+            self.complaints.append(f"console: {message.text} ({message.location['url']})")
 
         def asked(request: Request) -> None:
             if not request.url.startswith((site, "data:", "file:")):

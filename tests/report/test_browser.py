@@ -18,7 +18,6 @@ from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
 from vnetkb.report.as_html import render_html
 
-CHROMIUM = shutil.which("chromium")
 LACKING = [name for name in ("chromium", "pdftotext") if shutil.which(name) is None]
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
 
@@ -32,7 +31,6 @@ BUNDLES = Path(__file__).resolve().parents[1] / "lab" / "bundles"
 HOSTILE_TAP = "v<img src=x onerror=document.title=1>'\"`\u202e"
 HOSTILE_VM = "</style></svg><script>document.title='owned'</script><img src=http://192.0.2.1/vm.png>"
 HOSTILE_HOST = '"><iframe src="http://192.0.2.1/host"></iframe><base href=http://192.0.2.1/>'
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def render(bundle: Path, target: Path) -> Path:
@@ -50,15 +48,6 @@ def hostile_bundle(folder: Path) -> Path:
         file_name="node7",
     )
     return host.write(folder)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield opened
-        opened.close()
 
 
 class Watched:
