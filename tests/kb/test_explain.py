@@ -262,6 +262,18 @@ def test_names_in_chinese_are_names_and_a_general_one_is_of_any_device(
     assert one(ours, name).id == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("vnet0 tx drop", "tap.tx_dropped"),
+        ("tx_dropped vnet12", "tap.tx_dropped"),
+        ("tap3 rx drop", "tap.rx_dropped"),
+    ],
+)
+def test_a_device_is_named_as_it_is_on_the_host(ours: KnowledgeBase, name: str, expected: str) -> None:
+    assert one(ours, name).id == expected
+
+
 @pytest.mark.parametrize("name", ["", "???", "，。", "_"])
 def test_what_has_no_word_is_nobodys_name(ours: KnowledgeBase, name: str) -> None:
     assert explain(ours, name, lines={}) == []

@@ -22,7 +22,6 @@ LACKING = [name for name in ("chromium", "pdftotext") if shutil.which(name) is N
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"not installed: {', '.join(LACKING)}")
 
 if TYPE_CHECKING:
-
     from playwright.sync_api import Browser
 
 KB = load_kb()

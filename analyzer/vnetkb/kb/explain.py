@@ -31,6 +31,8 @@ _CUTOFF = 0.6
 _REASON = re.compile(r"\b((?:SKB|OVS|QDISC)_DROP_(?:REASON_)?[A-Z0-9_]+)\b")
 # A word, or one Chinese character: Chinese has no blanks between words.
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
+# Names that libvirt, OpenStack and people give to the devices of virtual machines, with their number.
+_NUMBERED = re.compile(r"\b(vnet|macvtap|tap)\d+\b")
 KINDS = ("counter", "drop reason", "rule", "site", "fact", "behaviour", "remedy", "capture")
 """What can be explained; of several things of one name the first kind comes first."""
 
@@ -328,8 +330,9 @@ def _entry(kind: str, identity: str, name: str, title: str, alias: str | None = 
 
 
 def _plain(name: str) -> str:
-    """Return a name's words; a number is any number, as `net.0.rx.drop` is `net.N.rx.drop`."""
-    return " ".join("n" if word.isdigit() else word for word in _WORDS.findall(name.lower()))
+    """Return a name's words; a number is any number, as `net.0.rx.drop` is `net.N.rx.drop`, and `vnet7` any vnet."""
+    said = _NUMBERED.sub(r"\1", name.lower())
+    return " ".join("n" if word.isdigit() else word for word in _WORDS.findall(said))
 
 
 def _first_line(doc: str) -> str:
