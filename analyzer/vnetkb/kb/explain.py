@@ -330,7 +330,7 @@ def _entry(kind: str, identity: str, name: str, title: str, alias: str | None = 
 
 
 def _plain(name: str) -> str:
-    """Return a name's words; a number is any number, as `net.0.rx.drop` is `net.N.rx.drop`, and `vnet7` any vnet."""
+    """Return a name's words: `net.0.rx.drop` is `net.N.rx.drop`, and `vnet7` is any vnet."""
     said = _NUMBERED.sub(r"\1", name.lower())
     return " ".join("n" if word.isdigit() else word for word in _WORDS.findall(said))
 
