@@ -20,9 +20,9 @@ def test_case(result: kbtest.CaseResult) -> None:
 def test_a_case_that_expects_something_else_fails() -> None:
     rule = KB.rules["tap-ring-size-zero"]
     wrong = tuple(
-        replace(case, expect=Status.RULED_OUT) for case in rule.cases if case.expect is Status.CONFIRMED
+        case._replace(expect=Status.RULED_OUT) for case in rule.cases if case.expect is Status.CONFIRMED
     )
-    broken = replace(KB, rules={**KB.rules, rule.id: replace(rule, cases=wrong)})
+    broken = replace(KB, rules={**KB.rules, rule.id: rule._replace(cases=wrong)})
     results = [result for result in kbtest.run(broken) if result.rule == rule.id]
     assert results
     assert not any(result.passed for result in results)

@@ -107,9 +107,9 @@ def test_our_knowledge_is_completely_documented() -> None:
 
 def test_what_lacks_documentation_is_named() -> None:
     kb = load_kb()
-    fact = replace(kb.facts["reader.kind"], doc="", captures=(), values={"qemu": ""})
-    rule = replace(kb.rules["tap-ring-full"], doc="", cases=(), tests=(), applies_when=())
-    counter = replace(kb.counters["tap.tx_dropped"], names=())
+    fact = kb.facts["reader.kind"]._replace(doc="", captures=(), values={"qemu": ""})
+    rule = kb.rules["tap-ring-full"]._replace(doc="", cases=(), tests=(), applies_when=())
+    counter = kb.counters["tap.tx_dropped"]._replace(names=())
     bare = replace(
         kb, facts={fact.name: fact}, rules={rule.id: rule}, counters={counter.id: counter}, remedies={}
     )

@@ -148,7 +148,7 @@ def test_the_compiled_form_is_the_same_knowledge_base(tmp_path: Path) -> None:
 
 
 def test_a_compiled_form_of_another_layout_is_refused(tmp_path: Path) -> None:
-    for content in ('{"format": 2, "documents": {}}', "[]", "{"):
+    for content in ('{"format": 1, "documents": {}}', "[]", "{"):
         (tmp_path / "kb.json").write_text(content, encoding="utf-8")
         with pytest.raises(KnowledgeFault, match=r"kb\.json"):
             list(load.read_compiled(tmp_path / "kb.json"))

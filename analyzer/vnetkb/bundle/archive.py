@@ -12,8 +12,7 @@ import gzip
 import hashlib
 import tarfile
 import zlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from vnetkb.errors import UnusableInput, VnetkbError
 from vnetkb.language import tr
@@ -86,8 +85,7 @@ _FOREIGN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One file of the archive.
 
     Attributes:
@@ -99,8 +97,7 @@ class Member:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(NamedTuple):
     """What an archive holds.
 
     Attributes:
@@ -318,7 +315,7 @@ def read_archive(path: Path, limits: Limits, identity: Path | None = None) -> Ar
         cipher = cipher_of(path)
         with decrypted(path, cipher, identity) as clear:
             archive = _read(path, clear, limits)
-        return replace(archive, sha256=sum_of(path, limits.total_bytes))
+        return archive._replace(sha256=sum_of(path, limits.total_bytes))
     except IsADirectoryError:
         raise UnusableInput(file=shown(str(path)), found="a folder", expected=_EXPECTED) from None
     except OSError as error:

@@ -222,7 +222,7 @@ def _put(bundle: Bundle, name: str, files: Mapping[tuple[str, int], bytes]) -> B
         data[capture, n, scope] = content
     return replace(
         bundle,
-        manifest=replace(bundle.manifest, captures=tuple(captures.values())),
+        manifest=bundle.manifest._replace(captures=tuple(captures.values())),
         _captures=captures,
         _data=data,
     )

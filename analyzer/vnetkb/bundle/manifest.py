@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,8 +52,7 @@ class Contradiction(ManifestFault):
     """The manifest is as its schema demands and still says two things that cannot both be true."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(NamedTuple):
     """Why a capture is not there.
 
     Attributes:
@@ -67,8 +65,7 @@ class Absent:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """A point in time by two clocks.
 
     Attributes:
@@ -80,8 +77,7 @@ class Moment:
     monotonic_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """Captures taken together.
 
     Attributes:
@@ -97,8 +93,7 @@ class Snapshot:
     end_monotonic_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(NamedTuple):
     """The raw output of one command or file, or why there is none.
 
     Attributes:
@@ -137,8 +132,7 @@ class Capture:
         return self.path or member_path(self.id, self.snapshot, self.scope)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """The whole manifest. Keys that are not named here are passed over.
 
     Attributes:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vnetkb.bundle.archive import shown
 from vnetkb.bundle.manifest import member_path
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 Key = tuple[str, int | None, str]
 
 
-@dataclass(frozen=True, slots=True)
-class BundleNotice:
+class BundleNotice(NamedTuple):
     """Something about the bundle that a reader of the report should know.
 
     Attributes:

@@ -85,8 +85,7 @@ def _worst_first(finding: Finding) -> tuple[bool, int, int, str]:
 
 
 def _numbered(finding: Finding, name: str) -> Finding:
-    values = {field: getattr(finding, field) for field in Finding.__slots__}
-    return Finding(**{**values, "id": name})
+    return finding._replace(id=name)
 
 
 def _finding(

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     from vnetkb.kb.reference import Site
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One test of a rule whose outcome is known.
 
     Attributes:
@@ -68,8 +66,7 @@ class Candidate:
         return self._word()
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedRemedy:
+class AppliedRemedy(NamedTuple):
     """A remedy with its texts filled in for the subject."""
 
     remedy: Remedy
@@ -79,8 +76,7 @@ class AppliedRemedy:
     undo: str
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
+class Alarm(NamedTuple):
     """What an alarm on the number of a port of Open vSwitch means.
 
     Attributes:
@@ -95,8 +91,7 @@ class Alarm:
     counted_as: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A symptom on a subject with its verdict. ``verdict`` is confirmed, likely or undetermined.
 
     ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
@@ -121,8 +116,7 @@ class Finding:
     alarm: Alarm | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Findings with one cause and one deciding subject: a VM, a set of CPUs, a bridge, the host."""
 
     id: str
@@ -133,8 +127,7 @@ class Group:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(NamedTuple):
     """One thing to collect, and the findings that it would decide."""
 
     command: str
@@ -142,8 +135,7 @@ class NextStep:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Everything that a report says."""
 
     bundle_name: str

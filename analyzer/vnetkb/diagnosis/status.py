@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
 from vnetkb.diagnosis.model import Candidate, Evidence
@@ -71,8 +71,7 @@ class Judged:
         return [(test, outcome, effect_of(test, outcome)) for test, outcome in outcomes]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the candidates say together: confirmed, likely or undetermined, and through which rule."""
 
     verdict: str

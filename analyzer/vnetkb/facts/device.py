@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -134,7 +133,7 @@ class DeviceFacts:
                 else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             )
             if fact.missing and not all(map(self.tables.can_be_had, fact.missing)):
-                fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
+                fact = fact._replace(missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
             self._facts[name] = fact
         return self._facts[name]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vnetkb.facts.deltas import difference, total
@@ -114,8 +113,8 @@ class GuestSource:
                 else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             )
             if fact.missing:
-                fact = replace(
-                    fact, missing=tuple(c for c in fact.missing if self.guest.tables.can_be_had(c))
+                fact = fact._replace(
+                    missing=tuple(c for c in fact.missing if self.guest.tables.can_be_had(c))
                 )
             self._facts[name] = fact
         return self._facts[name]

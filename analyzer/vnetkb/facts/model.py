@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from dataclasses import field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,8 +16,7 @@ Value = int | float | str | bool | frozenset[str]
 State = Literal["rising", "past", "silent", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """One typed, named value about one subject; ``None`` is unknown, which is neither zero nor false.
 
     Attributes:
@@ -54,8 +53,7 @@ class FactSource(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What a finding is about.
 
     ``guest_nic`` is the guest's MAC address, ``port_of`` the bridge, both where a join gave them.
@@ -68,8 +66,7 @@ class Subject:
     port_of: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Symptom:
+class Symptom(NamedTuple):
     """How one counter of one subject moved.
 
     Attributes:
@@ -98,8 +95,7 @@ class Symptom:
     captures: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """Another tool's view of the same stored number; ``agrees`` is None when it cannot be compared."""
 
     name: str
@@ -108,8 +104,7 @@ class Witness:
     captures: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something the reader should know that is not a finding."""
 
     level: Literal["info", "warning"]
@@ -118,8 +113,7 @@ class Notice:
     rule: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """One monitoring of Open vSwitch that has to do with a port.
 
     Attributes:
@@ -145,8 +139,7 @@ class Watch:
     packets: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One symptom on one subject, with the facts that can explain it.
 
     Attributes:
@@ -171,8 +164,7 @@ class Observation:
     watches: tuple[Watch, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostSummary:
+class HostSummary(NamedTuple):
     """The machine a bundle came from, for the first line of a report."""
 
     name: str
@@ -182,8 +174,7 @@ class HostSummary:
     ovs: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """When and where a bundle was taken.
 
     Attributes:
@@ -205,8 +196,7 @@ class Taken:
     interval_s: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Observations:
+class Observations(NamedTuple):
     """All that the facts room found in one bundle.
 
     Attributes:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.model import Watch
@@ -23,7 +22,7 @@ def with_watches(observation: Observation, topology: Topology) -> Observation:
     bridge = topology.switch.bridge_of.get(observation.subject.name)
     if bridge is None or observation.subject.kind == "ovs_bridge":
         return observation
-    return replace(observation, watches=watches(topology, observation.subject.name, bridge))
+    return observation._replace(watches=watches(topology, observation.subject.name, bridge))
 
 
 def watches(topology: Topology, port: str, bridge: str) -> tuple[Watch, ...]:

@@ -8,8 +8,7 @@ stand in the order in which a packet passes them; the loss lies between two neig
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vnetkb.facts import ovs_bridge, ovs_datapath
 from vnetkb.facts.deltas import difference, total
@@ -28,8 +27,7 @@ Role = Literal["passed", "lost", "waiting"]
 Way = Literal["to-guest", "from-guest", "in", "out"]
 
 
-@dataclass(frozen=True, slots=True)
-class PathCount:
+class PathCount(NamedTuple):
     """One number at a point, over the time that the symptom covers.
 
     Attributes:
@@ -47,8 +45,7 @@ class PathCount:
     why_unknown: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PathPoint:
+class PathPoint(NamedTuple):
     """One place that a packet passes.
 
     Attributes:
@@ -70,8 +67,7 @@ class PathPoint:
         return next((c.value for c in self.counts if c.role == role and c.value is not None), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A path with the segment that loses packets.
 
     Attributes:
@@ -117,8 +113,7 @@ def count(role: Role, counter: str, counted: Counted | None, why: str) -> PathCo
     return PathCount(role, counter, counted.delta, counted.captures, counted.why_unknown)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A path that somebody asked for, with or without a loss on it; builders take it for a symptom."""
 
     source: SubjectSource
@@ -146,7 +141,7 @@ def path_to(
     if path is None:
         return None
     points = path.points if since is None else (*_entrance(since), *path.points)
-    return replace(path, points=points, losing=path.losing if path.lost else None)
+    return path._replace(points=points, losing=path.losing if path.lost else None)
 
 
 def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:

@@ -6,9 +6,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vnetkb.facts.path import path_of
-from vnetkb.facts.plots import plots_of, together_of
-
 if TYPE_CHECKING:
     from vnetkb.facts.path import Path
     from vnetkb.facts.plots import Plot, Together
@@ -27,16 +24,22 @@ class Picture:
     @cached_property
     def path(self) -> Path | None:
         """The packet's path with counts at its points; None where none is known for this kind of subject."""
+        from vnetkb.facts.path import path_of  # noqa: PLC0415 - most reports draw nothing
+
         return path_of(self._symptom)
 
     @cached_property
     def plots(self) -> tuple[Plot, ...]:
         """The series as rates over time; empty without a series."""
+        from vnetkb.facts.plots import plots_of  # noqa: PLC0415 - most reports draw nothing
+
         return plots_of(self._symptom)
 
     @cached_property
     def together(self) -> tuple[Together, ...]:
         """What rose and fell with the drops; empty without a series."""
+        from vnetkb.facts.plots import together_of  # noqa: PLC0415 - most reports draw nothing
+
         return together_of(self._symptom)
 
     @property

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vnetkb.facts.deltas import difference, total
@@ -93,7 +92,7 @@ class PlainSource:
                 else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             )
             if fact.missing:
-                fact = replace(fact, missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
+                fact = fact._replace(missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
             self._facts[name] = fact
         return self._facts[name]
 

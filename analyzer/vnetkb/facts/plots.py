@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 Numbers = tuple[float | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(NamedTuple):
     """One line of a plot.
 
     Attributes:
@@ -32,8 +30,7 @@ class Curve:
     captures: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plot:
+class Plot(NamedTuple):
     """Curves over the same intervals with the same unit.
 
     Attributes:
@@ -141,8 +138,7 @@ def numbers(values: Sequence[Value | None]) -> Numbers:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(NamedTuple):
     """How something else in the series moved while packets were lost.
 
     Attributes:

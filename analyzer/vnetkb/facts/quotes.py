@@ -6,8 +6,7 @@ A layout has its own way to name a device or a thread; here stands how its lines
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,7 @@ LONGEST = 160
 AT_MOST = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(NamedTuple):
     """One line of a capture.
 
     Attributes:
@@ -34,8 +32,7 @@ class Quote:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class _About:
+class _About(NamedTuple):
     """Whom the lines are about."""
 
     device: str

@@ -9,8 +9,7 @@ beyond what all of that can make up; what is left is the least that was lost.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.model import Fact, Observation, Symptom
 from vnetkb.facts.tap_ring import VHOST_BATCH
@@ -35,8 +34,7 @@ NO_QUEUE = "noqueue"
 OFFLOADS = "segmentation-offload"
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """Packets that vanished between two points.
 
     Attributes:

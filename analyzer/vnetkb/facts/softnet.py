@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -170,7 +169,7 @@ def _limit(tables: Tables) -> Fact:
 
 
 def _raised_to(tables: Tables) -> Fact:
-    return replace(_limit(tables), name="softnet.backlog_raised_to")
+    return _limit(tables)._replace(name="softnet.backlog_raised_to")
 
 
 def _squeezed_alone(tables: Tables) -> Fact:

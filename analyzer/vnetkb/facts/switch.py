@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
 
@@ -19,8 +18,7 @@ _NUMBERS = re.compile(r"[0-9]+")
 KERNEL = "system"
 
 
-@dataclass(frozen=True, slots=True)
-class Mirror:
+class Mirror(NamedTuple):
     """One mirror of a bridge.
 
     Attributes:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vnetkb.facts.device import number
@@ -122,7 +121,7 @@ def _cut_frames(tap: TapFacts) -> Fact:
     """The fewest frames that can be short of that many bytes."""
     cut = tap.fact("tap.cut_bytes")
     fewest = -(-cut.value // _longest_frame(tap)) if isinstance(cut.value, int) else None
-    return replace(cut, name="tap.cut_frames", value=fewest)
+    return cut._replace(name="tap.cut_frames", value=fewest)
 
 
 @provides("guest.mergeable_buffers")
@@ -238,7 +237,7 @@ def _queue_count(tap: TapFacts) -> Fact:
     if tap.fact("tap.multi_queue").value is False:
         ends = tuple(1 for _ in tap.tables.snapshots)
         return Fact("tap.queue_count", 1, ends, captures=tap.fact("tap.multi_queue").captures)
-    return replace(attached, name="tap.queue_count")
+    return attached._replace(name="tap.queue_count")
 
 
 @provides("tap.qdisc")

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
@@ -89,8 +88,7 @@ def _vcpu_offered(tap: TapFacts) -> Fact:
 VHOST_BATCH = 64  # drivers/vhost/net.c VHOST_NET_BATCH
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     """What the ring must hold at one snapshot, between two bounds."""
 
     low: int
@@ -133,7 +131,7 @@ def _fill(tap: TapFacts, name: str, bound: str) -> Fact:
         known = held is not None and isinstance(slots, int) and slots > 0 and held.low <= slots + VHOST_BATCH
         ends.append(100.0 * getattr(held, bound) / slots if known else None)
     fact = tap.from_ends(name, ends, (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths()), "tc-qdisc")
-    return replace(fact, missing=()) if tap.tables.paths("tc-qdisc") else fact
+    return fact._replace(missing=()) if tap.tables.paths("tc-qdisc") else fact
 
 
 @provides("ring.fill_at_least")

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.softnet import Softnet
 from vnetkb.facts.switch import Switch
@@ -35,8 +34,7 @@ KIND_OF_LINK = {
 ARPHRD_LOOPBACK = "772"  # include/uapi/linux/if_arp.h
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """Whoever takes packets out of a tap's ring.
 
     Attributes:

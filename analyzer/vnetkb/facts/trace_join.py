@@ -6,15 +6,13 @@ The first has the reason, the second the device.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class TracedDrop:
+class TracedDrop(NamedTuple):
     """One packet that the device refused: when, where in the code, and why (None without drop reasons)."""
 
     device: str

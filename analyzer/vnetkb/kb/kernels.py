@@ -9,8 +9,7 @@ own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,8 +28,7 @@ _DEBIAN_VERSION = re.compile(r"Debian (\d+(?:\.\d+)+)")
 _NUMBERS = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?(?:-(\d+)(?=[.-]|$))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Kernel:
+class Kernel(NamedTuple):
     """A kernel release.
 
     Attributes:

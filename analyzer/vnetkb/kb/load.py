@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-FORMAT = 1
+FORMAT = 2
 """The layout of `kb.json`; another one is refused."""
 
 
@@ -116,8 +116,7 @@ class Document:
         return self.path if self.overlay is None else str(self.overlay / self.path)
 
 
-@dataclass(frozen=True, slots=True)
-class FileProblem:
+class FileProblem(NamedTuple):
     """A problem and the document that has it."""
 
     document: Document
@@ -225,12 +224,14 @@ def read_compiled(file: Path) -> Iterator[Document]:
         raise KnowledgeFault(
             f"{file}: not a compiled knowledge base of format {FORMAT}; install vnetkb again"
         )
-    for path, data in content["documents"].items():
-        yield Document(path, data)
+    for path, text in content["documents"].items():
+        yield Document(path, partial(json.loads, text))
 
 
 def compile_kb(folder: Path) -> bytes:
-    """Return the compiled form of a knowledge base folder: its documents as JSON.
+    """Return the compiled form of a knowledge base folder: JSON that holds each document as a JSON text.
+
+    A diagnosis reads some of the documents and no counter.
 
     Raises:
         KnowledgeFault: A document cannot be read; nothing broken is compiled.
@@ -239,8 +240,12 @@ def compile_kb(folder: Path) -> bytes:
     items = _Items(documents)
     items.knowledge_base(later=False)
     items.check()
-    content = {"format": FORMAT, "documents": {document.path: document.data for document in documents}}
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    compact = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+    content = {
+        "format": FORMAT,
+        "documents": {document.path: compact(document.data) for document in documents},
+    }
+    return bytes(compact(content), "utf-8")
 
 
 def build(documents: Sequence[Document]) -> tuple[model.KnowledgeBase, list[FileProblem]]:
@@ -257,6 +262,14 @@ def place_text(place: read.Place) -> str:
     return f"{text}: " if text else ""
 
 
+def _raise_first(document: Document, problems: Sequence[read.Problem]) -> None:
+    if problems:
+        first = problems[0]
+        raise KnowledgeFault(
+            f"{document}: {place_text(first.place)}{first.text}", overlay=document.overlay is not None
+        )
+
+
 class _Items:
     """Reads documents kind by kind."""
 
@@ -265,9 +278,11 @@ class _Items:
         self._found: dict[str, dict[str, Any]] = {}
         self._origins: dict[tuple[str, str], Document] = {}
         self.problems: list[FileProblem] = []
+        self._later = False
 
     def knowledge_base(self, *, later: bool) -> model.KnowledgeBase:
         """Return the knowledge base, in which some kinds are read on first use if `later`."""
+        self._later = later
         for kind, how in _KINDS.items():
             if not (later and how.on_first_use):
                 self._kind(kind)
@@ -295,11 +310,7 @@ class _Items:
             KnowledgeFault: An item could not be read.
         """
         if self.problems:
-            first = self.problems[0]
-            raise KnowledgeFault(
-                f"{first.document}: {place_text(first.problem.place)}{first.problem.text}",
-                overlay=first.document.overlay is not None,
-            )
+            _raise_first(self.problems[0].document, [self.problems[0].problem])
 
     def _checked(self, kind: str) -> dict[str, Any]:
         """Return the items of a kind; of one that was read whole the problems are known."""
@@ -334,7 +345,8 @@ class _Items:
 
     def _document(self, document: Document, how: _Kind) -> None:
         problems: list[read.Problem] = []
-        reader = read.Reader(self._found.get("facts", {}), problems)
+        after = partial(_raise_first, document, problems) if self._later else None
+        reader = read.Reader(self._found.get("facts", {}), problems, after_cases=after)
         if how.top is None:
             item = reader.item(document.data, (), how.read)
             items: list[tuple[Any, read.Place]] = [] if item is None else [(item, ())]
@@ -392,9 +404,9 @@ def _placed(item: Any, document: Document) -> Any:  # noqa: ANN401 - an item of 
     """Fill in what an item takes from the place of its document."""
     place = PurePosixPath(document.path)
     if isinstance(item, model.Rule):
-        return replace(item, area=place.parent.name)
+        return item._replace(area=place.parent.name)
     if document.kind == "captures":
-        return replace(item, collector=place.stem)
+        return item._replace(collector=place.stem)
     return item
 
 
@@ -404,7 +416,7 @@ def _check_refines(
     """Cut what refines itself or an unknown rule, so that whoever walks up the tree comes to its root."""
     faults = {rule.id: text for rule in rules.values() if (text := _refines_fault(rule, rules)) is not None}
     for rule_id in faults:
-        rules[rule_id] = replace(rules[rule_id], refines=None)
+        rules[rule_id] = rules[rule_id]._replace(refines=None)
     return [
         FileProblem(origins["rules", rule_id], read.Problem("refines", ("refines",), text))
         for rule_id, text in faults.items()

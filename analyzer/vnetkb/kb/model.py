@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from vnetkb.kb.reference import Capture, Counter, Site
 
@@ -113,8 +113,7 @@ class Harm(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """What a claim rests on.
 
     Attributes:
@@ -135,8 +134,7 @@ class Proof:
         return bool(self.source or self.public or self.lab or self.field)
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """A typed, named value that is computed from captures for one subject.
 
     Attributes:
@@ -158,8 +156,7 @@ class Fact:
     values: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class FactOperand:
+class FactOperand(NamedTuple):
     """Another fact's value, times a factor, in the unit of the tested fact.
 
     Attributes:
@@ -204,16 +201,14 @@ class FactTest:
         return self._hash
 
 
-@dataclass(frozen=True, slots=True)
-class BehaviourIs:
+class BehaviourIs(NamedTuple):
     """True where the host's kernel or program has the behaviour (or, with `present` false, has it not)."""
 
     behaviour: str
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FindingIs:
+class FindingIs(NamedTuple):
     """A test of a finding, only in harm rules.
 
     Attributes:
@@ -273,8 +268,7 @@ def facts_of(condition: Condition) -> frozenset[str]:
     return frozenset(names)
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTest:
+class RuleTest(NamedTuple):
     """A test of a rule and what its outcome does.
 
     Attributes:
@@ -294,8 +288,7 @@ class RuleTest:
     says_false: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class CaseValue:
+class CaseValue(NamedTuple):
     """A fact's values in a rule's case; a value that is not given or `None` is not known.
 
     Attributes:
@@ -311,8 +304,7 @@ class CaseValue:
     uniform: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """An example of a rule's outcome, run by `vnetkb kb test`.
 
     Attributes:
@@ -328,8 +320,7 @@ class Case:
     expect: Status
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One cause of loss (or a correction, or advice) as data.
 
     Attributes:
@@ -368,12 +359,11 @@ class Rule:
     limits: str
     proof: Proof
     references: tuple[str, ...]
-    cases: tuple[Case, ...]
+    cases: Sequence[Case]
     area: str
 
 
-@dataclass(frozen=True, slots=True)
-class Remedy:
+class Remedy(NamedTuple):
     """What to do about a cause.
 
     Attributes:
@@ -405,8 +395,7 @@ class Remedy:
     when: tuple[Condition, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HarmRule:
+class HarmRule(NamedTuple):
     """One line of the harm table; the first whose conditions all hold decides.
 
     Attributes:
@@ -424,8 +413,7 @@ class HarmRule:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedCounter:
+class WatchedCounter(NamedTuple):
     """A counter whose movement is a symptom.
 
     Attributes:
@@ -452,8 +440,7 @@ class WatchedCounter:
     metrics: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unwatched:
+class Unwatched(NamedTuple):
     """Counters of loss that are never a symptom, and why.
 
     Attributes:
@@ -467,8 +454,7 @@ class Unwatched:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
+class VersionRange(NamedTuple):
     """Versions of one tree for which it is known whether a behaviour is there.
 
     Attributes:
@@ -484,8 +470,7 @@ class VersionRange:
     proof: Proof
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(NamedTuple):
     """Something that kernels or programs differ in.
 
     Attributes:

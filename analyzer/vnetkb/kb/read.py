@@ -7,14 +7,14 @@ place; the rest of the document is read all the same, so that lint can tell ever
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
 
 from vnetkb.kb import model, units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from vnetkb.kb.strict_yaml import Data
 
@@ -28,8 +28,7 @@ _FINDING_TESTS = ("cause", "counter", "state", "subject", "verdict")
 _EVERYWHERE_KEYS = frozenset({"value", "ends", "samples"})
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something in a document that cannot be read.
 
     Attributes:
@@ -55,10 +54,20 @@ class Unreadable(Exception):
 class Reader:
     """Reads the items of one document; `problems` holds what could not be read."""
 
-    def __init__(self, facts: Mapping[str, model.Fact], problems: list[Problem]) -> None:
-        """Read conditions against `facts`, and add to `problems`."""
+    def __init__(
+        self,
+        facts: Mapping[str, model.Fact],
+        problems: list[Problem],
+        *,
+        after_cases: Callable[[], None] | None = None,
+    ) -> None:
+        """Read conditions against `facts`, and add to `problems`.
+
+        With `after_cases` rules' cases are read on first use, and it is called then.
+        """
         self._facts = facts
         self._problems = problems
+        self._after_cases = after_cases
 
     def items(
         self, data: Data, top: str, read: Callable[[Reader, dict[str, Any], Place], _Item]
@@ -208,11 +217,11 @@ class Reader:
         numeric = {model.FactType.INTEGER, model.FactType.NUMBER}
         if fact.type in numeric and other.type in numeric:
             try:
-                conversion = units.factor(other.unit, fact.unit)
-                times = Fraction(str(raw.get("times", 1)))
+                above, below = units.factor(other.unit, fact.unit)
+                times = units.quantity(str(raw.get("times", 1)), None)
             except (units.UnitError, ValueError) as fault:
                 raise Unreadable("unit", place, f"{other.name} against {fact.name}: {fault}") from fault
-            return model.FactOperand(other.name, float(conversion * times))
+            return model.FactOperand(other.name, float(times * above / below))
         if fact.type is not other.type or "times" in raw or operator in {"at_least", "below"}:
             raise Unreadable("type", place, f"{fact.name} ({fact.type}) against {other.name} ({other.type})")
         return model.FactOperand(other.name, 1.0)
@@ -284,14 +293,58 @@ class Reader:
             return None
         return tuple(self._known(fact, each, (*place, key, index)) for index, each in enumerate(raw[key]))
 
-    def cases(self, raw: Sequence[Data], place: Place) -> tuple[model.Case, ...]:
+    def cases(self, raw: Sequence[Data], place: Place) -> Sequence[model.Case]:
         """Return the examples of a rule; those that cannot be read become problems."""
+        if self._after_cases is not None:
+            return _ReadLater(partial(self._cases_later, self._after_cases, raw, place))
+        return self._cases(raw, place)
+
+    def _cases_later(
+        self, after: Callable[[], None], raw: Sequence[Data], place: Place
+    ) -> tuple[model.Case, ...]:
+        found = self._cases(raw, place)
+        after()
+        return found
+
+    def _cases(self, raw: Sequence[Data], place: Place) -> tuple[model.Case, ...]:
         found = []
         for index, part in enumerate(raw):
             case = self.item(part, (*place, index), Reader.case)
             if case is not None:
                 found.append(case)
         return tuple(found)
+
+
+class _ReadLater(Sequence[_Item]):
+    """A sequence that is read when it is first looked into: a diagnosis needs no rule's cases."""
+
+    def __init__(self, read: Callable[[], tuple[_Item, ...]]) -> None:
+        self._read = read
+        self._items: tuple[_Item, ...] | None = None
+
+    def _all(self) -> tuple[_Item, ...]:
+        if self._items is None:
+            self._items = self._read()
+        return self._items
+
+    @overload
+    def __getitem__(self, index: int) -> _Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_Item, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Item | tuple[_Item, ...]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __eq__(self, other: object) -> bool:
+        return self._all() == (other._all() if isinstance(other, _ReadLater) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())
 
 
 def read_fact(_: Reader, raw: dict[str, Any], place: Place) -> model.Fact:

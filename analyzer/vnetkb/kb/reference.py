@@ -6,8 +6,7 @@ A diagnosis needs little of it, so it is kept apart from `vnetkb.kb.model` and r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,16 +14,14 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import BehaviourIs, Proof
 
 
-@dataclass(frozen=True, slots=True)
-class ByKernel:
+class ByKernel(NamedTuple):
     """A text and the kernel series that it holds for; no series means all that its owner is in."""
 
     text: str
     kernels: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Cited:
+class Cited(NamedTuple):
     """A statement of the source, and the kernel series that have it so.
 
     Attributes:
@@ -38,8 +35,7 @@ class Cited:
     nth: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolName:
+class ToolName(NamedTuple):
     """What a tool calls a counter.
 
     Attributes:
@@ -57,8 +53,7 @@ class ToolName:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class CountedIn:
+class CountedIn(NamedTuple):
     """Code whose statements can move a counter; verify looks there for what no site claims.
 
     Attributes:
@@ -73,8 +68,7 @@ class CountedIn:
     helpers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SummedIn:
+class SummedIn(NamedTuple):
     """A function that adds the number up for a reader, which is no counting."""
 
     file: str
@@ -82,8 +76,7 @@ class SummedIn:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
+class Counter(NamedTuple):
     """What a number is, and its name in every tool.
 
     Attributes:
@@ -133,8 +126,7 @@ class Counter:
         return self.id.partition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """How a site moves a counter.
 
     Attributes:
@@ -154,8 +146,7 @@ class Move:
     shown: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """A place in code that moves a counter, or that loses a packet silently.
 
     Attributes:
@@ -202,8 +193,7 @@ class Site:
         return bool(self.silent_kernels)
 
 
-@dataclass(frozen=True, slots=True)
-class Capture:
+class Capture(NamedTuple):
     """What a collector takes.
 
     Attributes:

@@ -4,27 +4,27 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 
 _QUANTITY = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)(?:\s*([^\s0-9.].*))?")
 
-_FAMILIES: tuple[dict[str, Fraction], ...] = (
+# How many of its family's base each unit is, as numerator and denominator: integers convert exactly.
+_FAMILIES: tuple[dict[str, tuple[int, int]], ...] = (
     {
-        "ns": Fraction(1, 10**9),
-        "us": Fraction(1, 10**6),
-        "ms": Fraction(1, 1000),
-        "s": Fraction(1),
-        "min": Fraction(60),
-        "h": Fraction(3600),
+        "ns": (1, 10**9),
+        "us": (1, 10**6),
+        "ms": (1, 1000),
+        "s": (1, 1),
+        "min": (60, 1),
+        "h": (3600, 1),
     },
-    {"%": Fraction(1)},
-    {"bytes": Fraction(1), "KiB": Fraction(1024), "MiB": Fraction(1024**2), "GiB": Fraction(1024**3)},
-    {"bytes/s": Fraction(1), "KiB/s": Fraction(1024), "MiB/s": Fraction(1024**2)},
-    {"bit/s": Fraction(1), "kbit/s": Fraction(10**3), "Mbit/s": Fraction(10**6), "Gbit/s": Fraction(10**9)},
-    {"packets": Fraction(1)},
-    {"packets/s": Fraction(1)},
-    {"count": Fraction(1)},
-    {"count/s": Fraction(1)},
+    {"%": (1, 1)},
+    {"bytes": (1, 1), "KiB": (1024, 1), "MiB": (1024**2, 1), "GiB": (1024**3, 1)},
+    {"bytes/s": (1, 1), "KiB/s": (1024, 1), "MiB/s": (1024**2, 1)},
+    {"bit/s": (1, 1), "kbit/s": (10**3, 1), "Mbit/s": (10**6, 1), "Gbit/s": (10**9, 1)},
+    {"packets": (1, 1)},
+    {"packets/s": (1, 1)},
+    {"count": (1, 1)},
+    {"count/s": (1, 1)},
 )
 
 UNITS: tuple[str, ...] = tuple(unit for family in _FAMILIES for unit in family)
@@ -35,17 +35,18 @@ class UnitError(ValueError):
     """A quantity that is not a number with a unit, or whose unit does not fit."""
 
 
-def factor(from_unit: str | None, to_unit: str | None) -> Fraction:
-    """Return what a number in `from_unit` is multiplied with to be in `to_unit`.
+def factor(from_unit: str | None, to_unit: str | None) -> tuple[int, int]:
+    """Return what turns a number in `from_unit` into one in `to_unit`: a numerator and a denominator.
 
     Raises:
         UnitError: The units measure different things.
     """
     if from_unit == to_unit:
-        return Fraction(1)
+        return 1, 1
     for family in _FAMILIES:
         if from_unit in family and to_unit in family:
-            return family[from_unit] / family[to_unit]
+            (above, below), (by_above, by_below) = family[from_unit], family[to_unit]
+            return above * by_below, below * by_above
     raise UnitError(f"unit {from_unit or 'none'} does not convert into {to_unit or 'none'}")
 
 
@@ -60,12 +61,9 @@ def quantity(text: str, unit: str | None) -> int | float:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise UnitError(f"{text!r} is not a number with a unit")
-    number = Fraction(match[1])
+    whole, _, decimals = match[1].partition(".")
+    number, divisor = int(whole + decimals), int("1" + "0" * len(decimals))
     if match[2] is not None:
-        number *= factor(match[2], unit)
-    return as_number(number)
-
-
-def as_number(number: Fraction) -> int | float:
-    """Return a fraction as an integer where it is one, else as a float."""
-    return int(number) if number.denominator == 1 else float(number)
+        above, below = factor(match[2], unit)
+        number, divisor = number * above, divisor * below
+    return number // divisor if number % divisor == 0 else number / divisor

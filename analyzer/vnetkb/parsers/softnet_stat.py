@@ -9,7 +9,7 @@ Each number is a u32 and wraps.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.text import lines
@@ -19,8 +19,7 @@ _HEX = re.compile(r"[0-9a-f]{1,16}")
 _RPS, _FLOW_LIMIT, _BACKLOG, _CPU, _INPUT, _PROCESS = 9, 10, 11, 12, 13, 14
 
 
-@dataclass(frozen=True, slots=True)
-class SoftnetCpu:
+class SoftnetCpu(NamedTuple):
     """One CPU; None for a column that this kernel does not print.
 
     Attributes:
