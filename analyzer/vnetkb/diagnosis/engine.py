@@ -13,14 +13,14 @@ from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Gro
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
 from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
 from vnetkb.facts.model import Notice
-from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
+from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, SpeaksOf, Status, facts_of
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from vnetkb.facts.model import Observation, Observations
-    from vnetkb.kb.model import KnowledgeBase, Rule, RuleTest
+    from vnetkb.kb.model import Condition, KnowledgeBase, Remedy, Rule, RuleTest
     from vnetkb.kb.reference import Capture
 
 SHARED = {
@@ -100,6 +100,7 @@ def _finding(
         observations.behaviours,
         capped=capped,
         between=symptom.between,
+        state=symptom.state,
     )
     verdict = conclude(kb, judged, by_elimination=not capped)
     notices.extend(
@@ -131,7 +132,20 @@ def _finding(
         _scope(observation, kb, cause),
         observation.picture,
         _alarm(observation, kb, harm),
+        _deeper(kb, judged, cause),
     )
+
+
+def _deeper(kb: KnowledgeBase, judged: Mapping[str, Judged], cause: Rule | None) -> tuple[str, ...]:
+    """Open or likely causes that refine the cause, the usual ones first: why it came to that."""
+    if cause is None:
+        return ()
+    beneath = [
+        one.rule
+        for rule_id, one in judged.items()
+        if one.status in {Status.OPEN, Status.LIKELY} and cause.id in kb.ancestors(rule_id)
+    ]
+    return tuple(rule.id for rule in sorted(beneath, key=lambda rule: (rule.rarity != "usual", rule.id)))
 
 
 def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | None:
@@ -143,7 +157,7 @@ def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | N
     names = [each.name for each in counter.names if each.tool == SAMPLER] if counter is not None else []
     if any(watch.role == "output" for watch in observation.watches):
         means = "copy"
-    elif harm is Harm.HARMLESS or observation.symptom.state == "past":
+    elif harm is Harm.HARMLESS:
         means = "noise"
     else:
         means = "unknown" if harm is Harm.UNKNOWN else "loss"
@@ -186,9 +200,18 @@ def _harm(
     }
     situation = Situation(observation.facts, observations.behaviours, finding)
     for rule in kb.harm:
+        if observation.symptom.state == "past" and _of_now(rule.when, kb):
+            continue
         if all(evaluate(condition, situation).truth for condition in rule.when):
-            return rule.harm, Speaker(observation.words, observation.facts, kb).fill(rule.reason)
+            words = {**observation.words, "offered": observation.symptom.share_of or tr("the packets")}
+            return rule.harm, Speaker(words, observation.facts, kb).fill(rule.reason)
     return Harm.UNKNOWN, tr("nothing in the bundle tells whether this loss matters")
+
+
+def _of_now(conditions: Iterable[Condition], kb: KnowledgeBase) -> bool:
+    """Whether conditions rest on facts that say nothing of the time before the bundle."""
+    names = [name for condition in conditions for name in facts_of(condition)]
+    return any(kb.facts[name].speaks_of is not SpeaksOf.ANY_TIME for name in names)
 
 
 def _remedies(
@@ -205,11 +228,15 @@ def _remedies(
         cause,
         *(kb.rules[a] for a in kb.ancestors(cause.id) if a in judged and judged[a].status in HELD),
     ]
-    ids = next((rule.remedies for rule in chain if rule.remedies), ())
-
     situation = Situation(observation.facts, observations.behaviours)
-    chosen = [kb.remedies[name] for name in ids]
-    offered = [r for r in chosen if all(evaluate(condition, situation).truth for condition in r.when)]
+    offered = next(
+        (
+            chosen
+            for rule in chain
+            if (chosen := [r for name in rule.remedies if _fits(r := kb.remedies[name], situation)])
+        ),
+        [],
+    )
     filled = Speaker(observation.words, observation.facts, kb).fill
     command = Speaker(
         {key: shell_word(word) for key, word in observation.words.items()}, observation.facts, kb
@@ -224,6 +251,10 @@ def _remedies(
         )
         for remedy in offered
     )
+
+
+def _fits(remedy: Remedy, situation: Situation) -> bool:
+    return all(evaluate(condition, situation).truth for condition in remedy.when)
 
 
 def _groups(findings: Sequence[Finding]) -> tuple[Group, ...]:
@@ -257,9 +288,11 @@ def _next_steps(
     """What to collect: one line that takes every capture that could still decide a finding."""
     wanted: dict[str, dict[str, Finding]] = defaultdict(dict)
     for finding in findings:
-        if finding.verdict == "confirmed" or finding.symptom.state == "past":
+        if finding.symptom.state == "past":
             continue
         for candidate in finding.candidates:
+            if finding.verdict == "confirmed" and candidate.rule.id not in finding.deeper:
+                continue
             for capture in candidate.missing:
                 wanted[capture][finding.id] = finding
     steps: dict[str, NextStep] = {}
@@ -267,7 +300,11 @@ def _next_steps(
     if alone and observations.snapshots == 1:
         text = tr("two snapshots: one cannot tell whether the number still rises")
         steps["snapshots"] = NextStep("sh vnetkb-collect --snapshots 2", alone, text)
-    undecided = tuple(finding.id for finding in findings if finding.verdict != "confirmed")
+    undecided = tuple(
+        finding.id
+        for finding in findings
+        if finding.symptom.state != "past" and (finding.verdict != "confirmed" or finding.deeper)
+    )
     if undecided and not observations.root:
         text = tr("as root: without it the files of other users' processes are invisible")
         steps["root"] = NextStep("sudo sh vnetkb-collect", undecided, text)

@@ -96,6 +96,7 @@ class Finding(NamedTuple):
 
     ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
     ``picture`` gives what can be drawn and quoted of it. ``alarm`` is there for ports of Open vSwitch.
+    ``deeper`` names the causes that refine its cause and are not decided: why it came to that is open.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Finding(NamedTuple):
     scope: tuple[str, str] | None = None
     picture: Picture | None = None
     alarm: Alarm | None = None
+    deeper: tuple[str, ...] = ()
 
 
 class Group(NamedTuple):

@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
 from vnetkb.diagnosis.model import Candidate, Evidence
 from vnetkb.diagnosis.wording import Speaker
-from vnetkb.kb.model import Effect, FactOperand, FactTest, Rarity, RuleTest, Status, leaves
+from vnetkb.kb.model import (
+    Effect,
+    FactOperand,
+    FactTest,
+    Rarity,
+    RuleTest,
+    SpeaksOf,
+    Status,
+    leaves,
+)
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vnetkb.facts.model import FactSource, Value
+    from vnetkb.facts.model import Fact, FactSource, State, Value
     from vnetkb.kb.model import KnowledgeBase, Rule
 
 OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
@@ -38,6 +47,21 @@ TOWARDS_GUEST = {
     "tap ring": 3,
     "guest": 4,
 }
+SPEAKING: Mapping[str, frozenset[SpeaksOf]] = {
+    "past": frozenset({SpeaksOf.ANY_TIME}),
+    "unknown": frozenset({SpeaksOf.ANY_TIME, SpeaksOf.LOSSES}),
+}
+"""What facts must speak of to count for loss that need not be of the bundle's time."""
+OF_NOW = {
+    "past": {},
+    "unknown": {
+        Effect.CONFIRMS: Effect.CONFIRMS,
+        Effect.SUPPORTS: Effect.SUPPORTS,
+        Effect.RULES_OUT: Effect.WEAKENS,
+        Effect.WEAKENS: Effect.WEAKENS,
+    },
+}
+"""What other facts do to a cause of such loss: what is so now may not have been so then."""
 CERTAINTY = {Status.CONFIRMED: 0, Status.LIKELY: 1, Status.OPEN: 2, Status.RULED_OUT: 3}
 
 
@@ -53,6 +77,8 @@ class Judged:
     status: Status
     situation: Situation
     capped: bool
+    kb: KnowledgeBase
+    state: State = "rising"
     conflict: bool = False
     weakened: bool = False
     blocked: bool = False
@@ -68,7 +94,23 @@ class Judged:
     def chosen(self, tests: Iterable[RuleTest]) -> list[tuple[RuleTest, Outcome, Effect]]:
         """Some of the tests with their outcomes and effects."""
         outcomes = [(test, evaluate(test.condition, self.situation)) for test in tests]
-        return [(test, outcome, effect_of(test, outcome)) for test, outcome in outcomes]
+        if self.state not in SPEAKING:
+            return [(test, outcome, effect_of(test, outcome)) for test, outcome in outcomes]
+        return [
+            (test, outcome, self._weighed(effect_of(test, outcome), outcome)) for test, outcome in outcomes
+        ]
+
+    def _weighed(self, effect: Effect, outcome: Outcome) -> Effect:
+        if self.counts(outcome.facts):
+            return effect
+        return OF_NOW[self.state].get(effect, Effect.NOTHING)
+
+    def counts(self, facts: Iterable[Fact]) -> bool:
+        """Whether facts speak of the packets that were lost, whenever that was."""
+        speaking = SPEAKING.get(self.state)
+        return speaking is None or all(
+            fact.name in self.kb.facts and self.kb.facts[fact.name].speaks_of in speaking for fact in facts
+        )
 
 
 class Verdict(NamedTuple):
@@ -87,6 +129,7 @@ def judge(
     *,
     capped: bool,
     between: tuple[str, str] | None = None,
+    state: State = "rising",
 ) -> dict[str, Judged]:
     """Return every candidate cause of a counter's movement (or of a silent loss) with its status.
 
@@ -97,17 +140,23 @@ def judge(
         behaviours: What is known of the kernel and programs.
         capped: True when nothing may be more than likely (one snapshot, or loss in the past only).
         between: For silent loss, the two points between which it is: causes with sites elsewhere are none.
+        state: State of the symptom. What is so now neither rules out nor supports a cause of loss in the
+            past; where it is not known whether the counter still rises, it rules nothing out.
     """
     wanted = counter or "silent"
     situation = Situation(facts, behaviours)
     judged: dict[str, Judged] = {}
     for rule in kb.causes(wanted):
         applies = [evaluate(condition, situation) for condition in rule.applies_when]
-        if any(outcome.truth is False for outcome in applies) or _elsewhere(kb, rule, between):
+        fresh = Judged(rule, Status.OPEN, situation, capped, kb, state)
+        if any(outcome.truth is False and fresh.counts(outcome.facts) for outcome in applies):
             continue
-        doubtful = any(outcome.truth is None for outcome in applies)
+        if _elsewhere(kb, rule, between):
+            continue
+        doubtful = any(not outcome.truth for outcome in applies)
         inferred = any(fact.inferred for outcome in applies for fact in outcome.facts)
-        judged[rule.id] = _judge_one(rule, situation, kb, judged, capped=capped or doubtful or inferred)
+        fresh.capped = capped or doubtful or inferred
+        judged[rule.id] = _judge_one(fresh, judged)
     for rule_id in judged:
         for ancestor in kb.ancestors(rule_id):
             if ancestor in judged:
@@ -134,10 +183,8 @@ def _within(place: tuple[str, str] | None, between: tuple[str, str]) -> bool:
     return len(known) == len(stops) and known == sorted(known)
 
 
-def _judge_one(
-    rule: Rule, situation: Situation, kb: KnowledgeBase, judged: Mapping[str, Judged], *, capped: bool
-) -> Judged:
-    result = Judged(rule, Status.OPEN, situation, capped)
+def _judge_one(result: Judged, judged: Mapping[str, Judged]) -> Judged:
+    kb, rule = result.kb, result.rule
     deciding = result.chosen(test for test in rule.tests if _decides(test))
     effects = {effect for _, _, effect in deciding}
     confirming = [outcome for _, outcome, effect in deciding if effect is Effect.CONFIRMS]
@@ -155,13 +202,19 @@ def _judge_one(
         effects = {effect for _, _, effect in tests}
         result.weakened = Effect.WEAKENS in effects
         result.blocked = any(test.required and outcome.truth is None for test, outcome, _ in tests)
-        result.conflict = Effect.RULES_OUT in effects
+        result.conflict = bool(confirming) and any(
+            effect_of(test, outcome) is Effect.RULES_OUT and effect is not Effect.NOTHING
+            for test, outcome, effect in deciding
+        )
+        supported = any(
+            effect is Effect.SUPPORTS and result.counts(outcome.facts) for _, outcome, effect in tests
+        )
         if result.conflict:
             return result
         if confirming:
             inferred = all(any(fact.inferred for fact in outcome.facts) for outcome in confirming)
-            result.status = Status.LIKELY if capped or inferred else Status.CONFIRMED
-        elif Effect.SUPPORTS in effects and not result.weakened and not result.blocked:
+            result.status = Status.LIKELY if result.capped or inferred else Status.CONFIRMED
+        elif supported and not result.weakened and not result.blocked:
             result.status = Status.LIKELY
     return result
 
@@ -333,6 +386,7 @@ def _missing(one: Judged) -> tuple[str, ...]:
         for test, outcome, _ in one.tests
         if outcome.truth is None and (test.when_true in useful or test.when_false in useful)
         for fact in outcome.unknown
+        if one.counts((fact,))
         for capture in fact.missing
     ]
     return tuple(dict.fromkeys(missing))

@@ -72,14 +72,15 @@ class TapFacts(DeviceFacts):
         reader = self.topology.reader(self.name)
         pid = reader.pids[0] if reader.pids else None
         length = self.fact("tap.tx_queue_len").value
+        nobody = tr("no process") if reader.kind == "none" else tr("a process that is not known")
         return {
             **super().words(),
             "tap": self.name,
-            "vm": self.topology.vm(self.name) or "the reader",
+            "vm": self.topology.vm(self.name) or tr("its reader"),
             "pid": str(pid) if pid is not None else "PID",
-            "process": f"{self.topology.process_name(pid)} {pid}" if pid is not None else "no process",
-            "threads": ", ".join(str(tid) for tid in reader.threads) or "unknown",
-            "txqueuelen": str(length) if length is not None else "unknown",
+            "process": f"{self.topology.process_name(pid)} {pid}" if pid is not None else nobody,
+            "threads": ", ".join(str(tid) for tid in reader.threads) or tr("unknown"),
+            "txqueuelen": str(length) if length is not None else tr("unknown"),
         }
 
     @property

@@ -257,6 +257,11 @@ class _Index:
         return sorted(found, key=_order)
 
 
+SPEAKS_OF = {
+    model.SpeaksOf.ANY_TIME: mark("packets lost before the first snapshot as well"),
+    model.SpeaksOf.LOSSES: mark("the lost packets that it was measured on"),
+}
+
 _DOMAINS = {
     "counter": "counters",
     "rule": "rules",
@@ -568,6 +573,8 @@ class _Teller:
     def _fact(self, fact: Fact) -> Iterator[Section]:
         yield _text(tr("means"), fact.doc)
         yield _text(tr("value"), _value(fact))
+        if fact.speaks_of in SPEAKS_OF:
+            yield _text(tr("speaks of"), tr(SPEAKS_OF[fact.speaks_of]))
         yield Section(tr("values"), tuple(Row(value, doc) for value, doc in fact.values.items()))
         yield _text(tr("from"), ", ".join(fact.captures))
         using = [

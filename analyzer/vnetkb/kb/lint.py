@@ -91,7 +91,20 @@ SCHEMA_OF: Mapping[str, str] = {kind: "rule" if kind == "rules" else kind for ki
 """For each kind of document the name of its JSON Schema."""
 
 PLACEHOLDERS = frozenset(
-    {"device", "host", "master", "pid", "process", "rule", "tap", "threads", "txqueuelen", "value", "vm"}
+    {
+        "device",
+        "host",
+        "master",
+        "offered",
+        "pid",
+        "process",
+        "rule",
+        "tap",
+        "threads",
+        "txqueuelen",
+        "value",
+        "vm",
+    }
 )
 """What texts may name in braces besides facts; `vnetkb.facts` has a value for each."""
 

@@ -38,6 +38,18 @@ class Extent(StrEnum):
     SAMPLES = "samples"
 
 
+class SpeaksOf(StrEnum):
+    """Which lost packets a fact can tell about.
+
+    `now`: those of the time of the bundle. `any_time`: those of before as well. `losses`: those that it was
+    measured on.
+    """
+
+    NOW = "now"
+    ANY_TIME = "any_time"
+    LOSSES = "losses"
+
+
 class Operator(StrEnum):
     """How a test compares a fact's value with its operand."""
 
@@ -145,6 +157,7 @@ class Fact(NamedTuple):
         doc: What it means.
         captures: The captures it is computed from.
         values: For an enumerated string, each value and what it means; empty if any value may occur.
+        speaks_of: Which lost packets it can tell about.
     """
 
     name: str
@@ -154,6 +167,7 @@ class Fact(NamedTuple):
     doc: str
     captures: tuple[str, ...]
     values: Mapping[str, str]
+    speaks_of: SpeaksOf = SpeaksOf.NOW
 
 
 class FactOperand(NamedTuple):

@@ -365,6 +365,7 @@ def read_fact(_: Reader, raw: dict[str, Any], place: Place) -> model.Fact:
         doc=raw["doc"],
         captures=tuple(raw["captures"]),
         values=dict(raw.get("values", {})),
+        speaks_of=model.SpeaksOf(raw.get("speaks_of", "now")),
     )
 
 

@@ -132,6 +132,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "site": finding.site,
         "reference": words.pages(finding),
         "contributors": list(finding.contributors),
+        "open_beneath": list(finding.deeper),
         "harm": str(finding.harm),
         "harm_reason": finding.harm_reason,
         "alarm": _alarm(finding, finding.alarm) if finding.alarm else None,

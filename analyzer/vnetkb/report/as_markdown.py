@@ -112,6 +112,10 @@ def _answer(finding: view.FindingView, label: Labels) -> Iterator[str]:
         yield f"- **{label['alarm']}** {text(finding.alarm)}"
     if finding.also:
         yield f"- **{label['also']}** {text(finding.also)}"
+    if finding.still_open:
+        yield f"- **{label['open']}** {text(finding.still_open)}"
+    for rule, said, where in finding.as_of_now:
+        yield f"- **{label['now']}** {code(rule)} {text(said)}{_members(where)}"
     if finding.reference:
         yield f"- **{label['reference']}** {' '.join(code(place) for place in finding.reference)}"
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 WIDTH = 118
 LABEL = 13
-FEW = 3
 
 
 def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
@@ -116,12 +115,15 @@ def _reasons(finding: Finding, *, every: bool) -> Iterator[str]:
         for c in finding.candidates
         if c.status is Status.LIKELY and c.rule.id != cause and c.rule.id not in above_cause
     ]
-    if finding.verdict == "confirmed":
-        still = []
     if likely:
         yield wrapped(tr("likely too") if cause else tr("likely"), " · ".join(c.rule.id for c in likely))
-    if still:
-        yield wrapped(tr("open"), _open(still, every=every or finding.cause is None))
+    for rule, text, where in words.as_of_now(finding):
+        yield wrapped(tr("as of now"), f"{rule}: {text}   [{where}]")
+    if finding.verdict == "confirmed":
+        if finding.deeper:
+            yield wrapped(tr("open"), words.deeper(finding))
+    elif still:
+        yield wrapped(tr("open"), words.open_causes(still, every=every or finding.cause is None))
     if out:
         yield wrapped(tr("ruled out"), _ruled_out(out, every=every))
 
@@ -137,31 +139,10 @@ def _evidence(candidate: Candidate, shown: set[str], *, name: bool) -> Iterator[
         yield wrapped(tr("evidence"), f"{prefix}{said}   [{words.members(evidence.captures)}]")
 
 
-def _open(still: Sequence[Candidate], *, every: bool) -> str:
-    """Name the open causes, those together that the same captures would tell about."""
-    still = sorted(still, key=lambda c: (c.rule.rarity != "usual", c.rule.id))
-    chosen = still if every else still[:FEW]
-    together: dict[tuple[str, ...], list[str]] = {}
-    for candidate in chosen:
-        together.setdefault(candidate.missing, []).append(candidate.rule.id)
-    parts = []
-    for missing, names in together.items():
-        named = " · ".join(names)
-        captures = ", ".join(missing)
-        parts.append(
-            tr("{names} (would tell: {captures})", names=named, captures=captures) if missing else named
-        )
-    return " · ".join([*parts, *_more(len(still) - len(chosen))])
-
-
-def _more(count: int) -> list[str]:
-    return [tr("{count} more (--all)", count=count)] if count > 0 else []
-
-
 def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
     parts = []
     ordered = sorted(out, key=lambda c: (c.inherited is not None, c.rule.rarity != "usual", c.rule.id))
-    for candidate in ordered if every else ordered[:FEW]:
+    for candidate in ordered if every else ordered[: words.FEW]:
         because = next((e for e in candidate.evidence if e.effect == "rules-out"), None)
         if because is not None:
             parts.append(f"{candidate.rule.id} ({because.text} [{words.members(because.captures)}])")
@@ -169,7 +150,7 @@ def _ruled_out(out: Sequence[Candidate], *, every: bool) -> str:
             parts.append(tr("{rule} (with {other})", rule=candidate.rule.id, other=candidate.inherited))
         else:
             parts.append(candidate.rule.id)
-    return " · ".join([*parts, *(_more(len(out) - FEW) if not every else [])])
+    return " · ".join([*parts, *(words.more(len(out) - words.FEW) if not every else [])])
 
 
 def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
@@ -180,7 +161,7 @@ def _notices(diagnosis: Diagnosis, *, every: bool) -> Iterator[str]:
         count = len(diagnosis.missing_captures)
         names = (
             ", ".join(diagnosis.missing_captures)
-            if every or count <= FEW
+            if every or count <= words.FEW
             else tr("{count} captures (--all names them)", count=count)
         )
         yield wrapped(tr("missing"), tr("{names}: what they would show is unknown, not fine", names=names))

@@ -76,6 +76,8 @@ class FindingView:
     harm: str
     alarm: str | None
     also: str | None
+    still_open: str
+    as_of_now: tuple[tuple[str, str, str], ...]
     witnesses: tuple[tuple[str, str, str], ...]
     own: tuple[CandidateView, ...]
     others: tuple[CandidateView, ...]
@@ -149,6 +151,8 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         words.harm(finding),
         words.alarm(finding, finding.alarm) if finding.alarm else None,
         words.contributors(finding) if finding.contributors else None,
+        words.deeper(finding),
+        tuple(words.as_of_now(finding)),
         tuple((w.name, words.witness(w), words.members(w.captures)) for w in finding.witnesses),
         tuple(candidate for candidate in shown if candidate.rule in own_ids),
         tuple(candidate for candidate in shown if candidate.rule not in own_ids),

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.diagnosis.wording import lowered
 from vnetkb.kb.address import address
+from vnetkb.kb.model import Status
 from vnetkb.language import mark, tr, tr_count, tr_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
-    from vnetkb.diagnosis.model import Alarm, Group, NextStep
+    from vnetkb.diagnosis.model import Alarm, Candidate, Group, NextStep
     from vnetkb.facts.model import HostSummary, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
     from vnetkb.facts.plots import Plot, Together
@@ -95,9 +96,76 @@ def percent(ratio: float) -> str:
 
 def why(finding: Finding) -> str:
     """Return the cause with how sure it is, without its id."""
+    state = finding.symptom.state
+    if finding.cause is None and state == PAST:
+        return tr(
+            "cannot tell: the packets were lost before the first snapshot, and what was collected is of later"
+        )
+    if finding.cause is None and state == "unknown":
+        return tr("cannot tell: what is so now need not have been so when the packets were lost")
     if finding.cause is None:
         return tr("cannot tell yet; what is open stands below")
-    return tr("{verdict}: {cause}", verdict=status(finding.verdict), cause=lowered(finding.cause.title))
+    words = {"verdict": status(finding.verdict), "cause": lowered(finding.cause.title)}
+    if state == "unknown":
+        return tr("{verdict}, if it still rises: {cause}", **words)
+    return tr("{verdict}: {cause}", **words)
+
+
+def as_of_now(finding: Finding) -> list[tuple[str, str, str]]:
+    """Return what speaks now for causes of a loss whose time is not known: rule, text and members."""
+    if finding.symptom.state != "unknown" or finding.cause is not None:
+        return []
+    return [
+        (candidate.rule.id, evidence.text, members(evidence.captures))
+        for candidate in finding.candidates
+        if candidate.status is Status.OPEN
+        for evidence in candidate.evidence
+        if evidence.effect == "supports"
+    ]
+
+
+FEW = 3
+"""So many names stand in a line, unless all were asked for."""
+
+
+def more(count: int) -> list[str]:
+    """Return how many were left out, as the last part of a list; nothing where none was."""
+    return [tr("{count} more (--all)", count=count)] if count > 0 else []
+
+
+def open_causes(still: Iterable[Candidate], *, every: bool) -> str:
+    """Name open causes, those together that the same captures would tell about."""
+    ordered = sorted(still, key=lambda c: (c.rule.rarity != "usual", c.rule.id))
+    chosen = ordered if every else ordered[:FEW]
+    together: dict[tuple[str, ...], list[str]] = {}
+    for candidate in chosen:
+        together.setdefault(candidate.missing, []).append(candidate.rule.id)
+    parts = []
+    for missing, names in together.items():
+        named = " · ".join(names)
+        captures = ", ".join(missing)
+        parts.append(
+            tr("{names} (would tell: {captures})", names=named, captures=captures) if missing else named
+        )
+    return " · ".join([*parts, *more(len(ordered) - len(chosen))])
+
+
+def deeper(finding: Finding) -> str:
+    """Return what it is not decided between, beneath the cause; nothing where nothing is open."""
+    beneath = [candidate for candidate in finding.candidates if candidate.rule.id in finding.deeper]
+    if not beneath:
+        return ""
+    nearest = [candidate.rule for candidate in beneath if candidate.rule.refines not in finding.deeper]
+    nearest.sort(key=lambda rule: finding.deeper.index(rule.id))
+    causes = tr("; ").join(f"{lowered(rule.title)} [{rule.id}]" for rule in nearest)
+    captures = ", ".join(dict.fromkeys(capture for candidate in beneath for capture in candidate.missing))
+    if not captures:
+        return tr("why it came to that is not decided: {causes}", causes=causes)
+    return tr(
+        "why it came to that is not decided: {causes} (would tell: {captures})",
+        causes=causes,
+        captures=captures,
+    )
 
 
 def where(site: Site) -> str:
@@ -414,6 +482,8 @@ def labels(version: str) -> dict[str, str]:
         "harm": tr("harm"),
         "alarm": tr("alarm"),
         "also": tr("also"),
+        "open": tr("open"),
+        "now": tr("as of now"),
         "reference": tr("reference"),
         "do": tr("Do"),
         "persistent": tr("keep it"),
