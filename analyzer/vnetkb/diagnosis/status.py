@@ -40,6 +40,8 @@ USEFUL_IF_OPEN = (Effect.CONFIRMS, Effect.RULES_OUT, Effect.SUPPORTS)
 USEFUL_IF_LIKELY = (Effect.CONFIRMS, Effect.RULES_OUT, Effect.WEAKENS)
 # Points of the path towards a guest, in a packet's order; `site.between` names two of them.
 TOWARDS_GUEST = {
+    "port": -1,
+    "bridge": 0,
     "network stack": 0,
     "queueing discipline": 1,
     "device": 2,

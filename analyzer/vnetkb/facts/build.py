@@ -19,6 +19,7 @@ from vnetkb.facts import (
     ovs_port,
     qdisc,
     silent,
+    silent_bridge,
     silent_switch,
     softnet,
     tap_device,
@@ -101,7 +102,10 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     )
     observations += tuple(silent.observe(taps, _span(bundle)))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
-    observations += tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
+    traced = tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
+    vanished = tuple(silent_bridge.observe(devices, _span(bundle), traced))
+    summed = {one.subject.name for one in vanished}
+    observations += vanished + tuple(one for one in traced if one.subject.name not in summed)
     observations = tuple(monitoring.with_watches(one, topology) for one in observations)
     manifest = bundle.manifest
     notices = [

@@ -65,6 +65,13 @@ def _device_mtu_differs(device: DeviceFacts) -> Fact:
     return _mtu_differs(device.topology, device.name)
 
 
+@provides("bridge.ports_not_forwarding")
+def _device_not_forwarding(device: DeviceFacts) -> Fact:
+    if device.kind != "bridge":
+        return Fact("bridge.ports_not_forwarding", why_unknown=tr("it is no Linux bridge"))
+    return _not_forwarding(device.topology, device.name)
+
+
 @provides("bridge.moved_addresses")
 def _moved_addresses(device: DeviceFacts) -> Fact:
     """Addresses that the bridge learned at another port in the last snapshot than in the first."""
