@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import importlib
+import io
 import os
 import pkgutil
 import re
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +104,19 @@ def archive() -> Callable[[bytes], None]:
     return one
 
 
+def guest() -> Callable[[bytes], None]:
+    """Return the target of what guests' collectors write: text container, gzip or zip."""
+    from vnetkb.bundle.guest_file import read_guest_file  # noqa: PLC0415
+    from vnetkb.errors import UnusableInput  # noqa: PLC0415
+
+    def one(data: bytes) -> None:
+        body = gzip.compress(data[1:], 1) if data[:1] and data[0] % 2 else data[1:]
+        with suppress(UnusableInput):
+            read_guest_file("guest", body)
+
+    return one
+
+
 def masking() -> Callable[[bytes], None]:
     """Return the target of masking: the first line is a capture's id; nothing the map knows may be left."""
     from vnetkb.privacy.captures import Context, harvest, mask  # noqa: PLC0415
@@ -123,7 +138,7 @@ def masking() -> Callable[[bytes], None]:
     return one
 
 
-TARGETS = {"parsers": parsers, "archive": archive, "manifest": manifest, "masking": masking}
+TARGETS = {"parsers": parsers, "archive": archive, "manifest": manifest, "guest": guest, "masking": masking}
 
 
 def seeds(target: str, folder: Path) -> None:
@@ -142,6 +157,18 @@ def seeds(target: str, folder: Path) -> None:
             name = file.name.partition(".")[0]
             head = name.replace("-", "_") if target == "parsers" else name
             seed(f"{head}\n".encode() + file.read_bytes()[:8192])
+        return
+    if target == "guest":
+        container = b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n|5.0 1.0\n@@ s1/netstat_e.txt\nbm8K\n@@END\n"
+        seed(b"\0" + container)
+        seed(b"\1" + container)
+        seed(b"\0\xff\xfe" + container.decode().encode("utf-16-le"))
+        for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+            packed = io.BytesIO()
+            with zipfile.ZipFile(packed, "w", method) as archive:
+                archive.writestr("guest/0/guest-clock", b"5.0 1.0\n")
+                archive.writestr("guest/manifest.kv", b"system=linux\n")
+            seed(b"\0" + packed.getvalue())
         return
     (recorded,) = (TREE / "tests" / "bundle" / "fixtures").glob("vnetkb-*.tar.gz")
     plain = gzip.decompress(recorded.read_bytes())

@@ -14,7 +14,7 @@ from vnetkb.facts.readings import readings, samples
 from vnetkb.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -117,7 +117,7 @@ def _frame(pd: Any, rows: Iterable[tuple[Any, ...]], columns: Mapping[str, str])
     values: list[tuple[Any, ...]] = list(zip(*rows, strict=True)) or [() for _ in columns]
     return pd.DataFrame(  # type: ignore[no-any-return]
         {
-            name: pd.array([_text(each) for each in column] if kind == TEXT else list(column), dtype=kind)
+            name: pd.array([_AS[kind](each) for each in column], dtype=kind)
             for (name, kind), column in zip(columns.items(), values, strict=True)
         }
     )
@@ -128,6 +128,14 @@ def _text(value: str | None) -> str | None:
     if value is None:
         return None
     return printable(value).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _unsigned(value: int | None) -> int | None:
+    """Return what 64 bits hold; nothing that a kernel counted is larger."""
+    return value if value is not None and 0 <= value < 1 << 64 else None
+
+
+_AS: Mapping[str, Callable[[Any], Any]] = {TEXT: _text, UINT64: _unsigned, FLOAT: lambda value: value}
 
 
 def _counters(bundle: Bundle, observations: Observations) -> Iterable[tuple[Any, ...]]:

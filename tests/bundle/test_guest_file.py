@@ -6,7 +6,9 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import warnings
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from vnetkb.errors import UnusableInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 TEXT = (
     "VNETKB-CONTAINER 1 vnetkb-guest-web01\n@@ 0/guest-clock\n|uptime 5.0 1.0\n@@ 1/guest-clock\n"
@@ -85,6 +86,62 @@ def test_names_of_the_earlier_layout_are_known_and_paths_are_only_names() -> Non
 def test_what_is_none_is_refused_by_name(data: bytes) -> None:
     with pytest.raises(UnusableInput, match="web01"):
         read_guest_file("web01.txt", data)
+
+
+def zip_of(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of names that come twice
+        for name, content in entries:
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def nested(levels: int) -> bytes:
+    data = TEXT.encode()
+    for _ in range(levels):
+        data = gzip.compress(zip_of(("x", data)))
+    return data
+
+
+def without_name(data: bytes) -> bytes:
+    """Return a zip whose directory says that the name of its entry has no letters."""
+    at = data.index(b"PK\x01\x02")
+    return data[: at + 28] + b"\0\0" + data[at + 30 :]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (zip_of(("0/guest-clock", b"1"), ("0/guest-clock", b"2")), "twice"),
+        (b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n|1\n@@ 0/guest-clock\n|2\n@@END\n", "twice"),
+        (nested(4), "archives in archives"),
+        (zip_of(*((str(number), b"") for number in range(1001))), "over 1000 files"),
+        (b"VNETKB-CONTAINER 1 x\n" + b"".join(b"@@ %d\n|\n" % n for n in range(1001)), "over 1000 files"),
+        (zip_of(("0/guest-clock", bytes(17 << 20))), "bytes unpacked"),
+        (zip_of(("0/guest-clock", bytes(17 << 20)), method=zipfile.ZIP_LZMA), "bytes unpacked"),
+        (b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n|" + b"x" * (17 << 20), "over 16777216 bytes"),
+        (without_name(zip_of(("0/guest-clock", b"1"))), "damaged zip"),
+    ],
+    ids=["zip-twice", "twice", "nested", "zip-many", "many", "zip-bomb", "lzma-bomb", "giant", "no-name"],
+)
+def test_what_attacks_the_reader_is_refused(data: bytes, found: str) -> None:
+    with pytest.raises(UnusableInput, match=found):
+        read_guest_file("web01.txt", data)
+
+
+def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+
+    with pytest.raises(UnusableInput, match="over 16777216 bytes"):
+        with_guest(bundle, "web01", Path("/dev/zero"))
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "0/../../x", "0/a\x1b[2Jb", "C:\\0\\x"])
+def test_paths_lead_nowhere(name: str) -> None:
+    found = read_guest_file("web01.zip", zip_of((name, b"x"), ("0/guest-clock", b"5 1")))
+
+    assert set(found) == {("guest-clock", 0)}
 
 
 @given(st.binary(max_size=300))

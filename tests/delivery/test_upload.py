@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sending bundles to real servers on loopback: nginx with WebDAV, sftp; killed in the middle, too."""
+"""Sending to real servers on loopback: nginx and Apache with WebDAV, sftp; killed in the middle, too."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +23,15 @@ import pytest
 from collectors.fake_host import QUICK, SHELLS, FakeHost, Outcome, rich_host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="NOT TESTED: curl is not installed")
 needs_nginx = pytest.mark.skipif(
     shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") is None,
     reason="NOT TESTED: nginx is not installed",
+)
+needs_apache = pytest.mark.skipif(
+    not Path("/usr/sbin/apache2").exists(), reason="NOT TESTED: apache2 is not installed"
 )
 DASH = SHELLS["dash"]
 SECRET = "s1gn4ture-of-a-store"  # noqa: S105  # no real one
@@ -36,54 +43,103 @@ http {{
   proxy_temp_path {folder}/t1; fastcgi_temp_path {folder}/t2;
   uwsgi_temp_path {folder}/t3; scgi_temp_path {folder}/t4;
   server {{
-    listen 127.0.0.1:{port}; root {folder}/dav; {more}
+    listen 127.0.0.1:{port} {tls}; root {folder}/dav; {more}
     location / {{ dav_methods PUT; create_full_put_path on; {rules} }}
   }}
 }}
 """
+APACHE = """
+ServerRoot {folder}
+ServerName localhost
+Listen 127.0.0.1:{port}
+PidFile {folder}/pid
+ErrorLog {folder}/error.log
+{modules}
+DavLockDB {folder}/lock
+DocumentRoot {folder}/dav
+<Directory {folder}/dav>
+  Dav On
+  Require all granted
+</Directory>
+"""
+APACHE_MODULES = ("mpm_event", "authn_core", "authz_core", "dav", "dav_fs")
 
 
 class Server:
-    """An nginx of our own."""
+    """A server of our own: it can be killed and started again."""
 
-    def __init__(self, folder: Path, rules: str = "", more: str = "") -> None:
+    scheme = "http"
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         for name in ("dav", "temp"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        user = f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else ""
-        self.config = folder / "nginx.conf"
-        self.config.write_text(
-            CONFIG.format(folder=folder, port=self.port, rules=rules, more=more, user=user), encoding="utf-8"
-        )
+        self.owner = pwd.getpwuid(os.geteuid()).pw_name if os.geteuid() == 0 else ""
         self.process: subprocess.Popen[bytes] | None = None
 
+    def words(self) -> list[str]:
+        """Return what starts it in the foreground."""
+        raise NotImplementedError
+
     def start(self) -> None:
-        words = [
-            "nginx",
-            "-c",
-            str(self.config),
-            "-p",
-            str(self.folder),
-            "-e",
-            str(self.folder / "error.log"),
-        ]
+        environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
         self.process = subprocess.Popen(
-            words, env={"PATH": f"{os.environ['PATH']}:/usr/sbin"}, process_group=0, stderr=subprocess.DEVNULL
+            self.words(), env=environment, process_group=0, stderr=subprocess.DEVNULL
         )
         wait_for_port(self.port)
 
     def stop(self) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, 9)
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
+        return f"{self.scheme}://127.0.0.1:{self.port}/"
+
+
+class Nginx(Server):
+    """nginx with WebDAV: what has not arrived whole is not kept, and ranges are refused."""
+
+    def __init__(self, folder: Path, rules: str = "", more: str = "", tls: Path | None = None) -> None:
+        super().__init__(folder)
+        self.config = folder / "nginx.conf"
+        if tls is not None:
+            self.scheme = "https"
+            more += f" ssl_certificate {tls}/server.pem; ssl_certificate_key {tls}/server.key;"
+        text = CONFIG.format(
+            folder=folder, port=self.port, rules=rules, more=more, tls="ssl" if tls else "",
+            user=f"user {self.owner};" if self.owner else "",
+        )  # fmt: skip
+        self.config.write_text(text, encoding="utf-8")
+
+    def words(self) -> list[str]:
+        errors = str(self.folder / "error.log")
+        return ["nginx", "-c", str(self.config), "-p", str(self.folder), "-e", errors]
+
+
+class Apache(Server):
+    """Apache with WebDAV: takes ranges, and keeps what has come of one when it breaks off."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        load = "LoadModule {0}_module /usr/lib/apache2/modules/mod_{0}.so"
+        self.config = folder / "apache.conf"
+        text = APACHE.format(
+            folder=folder, port=self.port, modules="\n".join(load.format(name) for name in APACHE_MODULES),
+        )  # fmt: skip
+        self.config.write_text(text, encoding="utf-8")
+
+    def words(self) -> list[str]:
+        words = ["apache2", "-X", "-f", str(self.config)]
+        # It does not serve as root.
+        return (
+            ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *words] if self.owner else words
+        )
 
 
 def wait_for_port(port: int) -> None:
@@ -96,10 +152,9 @@ def wait_for_port(port: int) -> None:
 
 
 @contextmanager
-def served(folder: Path, rules: str = "", more: str = "") -> Iterator[Server]:
-    server = Server(folder, rules, more)
-    server.start()
+def served(server: Server) -> Iterator[Server]:
     try:
+        server.start()
         yield server
     finally:
         server.stop()
@@ -123,7 +178,7 @@ def assert_same(here: Path, there: Path) -> None:
 
 @needs_nginx
 def test_it_arrives_and_is_read_back(host: FakeHost, tmp_path: Path) -> None:
-    with served(tmp_path / "server") as server:
+    with served(Nginx(tmp_path / "server")) as server:
         outcome = send(host, f"{server.url}case-7/")
 
     assert outcome.returncode == 0, outcome.stderr
@@ -134,7 +189,7 @@ def test_it_arrives_and_is_read_back(host: FakeHost, tmp_path: Path) -> None:
 
 @needs_nginx
 def test_a_store_that_lets_nobody_read(host: FakeHost, tmp_path: Path) -> None:
-    with served(tmp_path / "server", "limit_except PUT { deny all; }") as server:
+    with served(Nginx(tmp_path / "server", "limit_except PUT { deny all; }")) as server:
         outcome = send(host, f"{server.url}one.tar.gz")
 
     assert outcome.returncode == 0, outcome.stderr
@@ -142,39 +197,187 @@ def test_a_store_that_lets_nobody_read(host: FakeHost, tmp_path: Path) -> None:
     assert "lets nobody look at it" in outcome.stderr
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a certificate for 127.0.0.1, and with that of the authority that signed it."""
+    folder = tmp_path_factory.mktemp("authority")
+    base = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    base += ["-days", "2"]
+    made = ["-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=an authority of its own"]
+    subprocess.run([*base, *made], cwd=folder, check=True, capture_output=True)
+    made = ["-keyout", "server.key", "-out", "server.pem", "-subj", "/CN=store", "-CA", "ca.pem", "-CAkey"]
+    made += ["ca.key", "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"]
+    subprocess.run([*base, *made], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
 @needs_nginx
-def test_a_server_killed_in_the_middle(host: FakeHost, tmp_path: Path) -> None:
-    # Much that does not pack, and little a second: the transfer takes long enough to be cut.
+def test_over_https(host: FakeHost, tmp_path: Path, authority: Path) -> None:
+    with served(Nginx(tmp_path / "server", tls=authority)) as server:
+        outcome = send(host, f"{server.url}in/", CURL_CA_BUNDLE=str(authority / "ca.pem"))
+
+    assert outcome.returncode == 0, outcome.stderr
+    path = outcome.bundle.path
+    assert_same(path, server.folder / "dav" / "in" / path.name)
+    assert "read back, its sha256 is right" in outcome.stderr
+
+
+@needs_nginx
+@pytest.mark.parametrize("wrong", ["authority", "name"])
+def test_a_certificate_that_does_not_hold_gets_nothing(
+    host: FakeHost, tmp_path: Path, authority: Path, wrong: str
+) -> None:
+    with served(Nginx(tmp_path / "server", tls=authority)) as server:
+        if wrong == "authority":
+            outcome = send(host, f"{server.url}x?signature={SECRET}")
+        else:
+            bundle = {"CURL_CA_BUNDLE": str(authority / "ca.pem")}
+            outcome = send(host, f"https://localhost:{server.port}/x?signature={SECRET}", **bundle)
+
+    assert outcome.returncode == 3
+    assert "nothing was sent, as it cannot be told that this is the right server" in outcome.stderr
+    assert "try 2" not in outcome.stderr
+    assert SECRET not in outcome.stderr
+    assert Path(outcome.stdout.strip()).exists()
+    assert list((server.folder / "dav").iterdir()) == []
+    assert not (server.folder / "access.log").read_bytes()
+
+
+def big(host: FakeHost) -> None:
+    """Let the host show much that does not pack, so that sending takes long enough to be cut."""
     host.file("proc/pressure/io", os.urandom(1_500_000).hex() + "\n")
-    server = Server(tmp_path / "server")
-    server.start()
+
+
+@contextmanager
+def sending(host: FakeHost, url: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     run = subprocess.Popen(
-        [*host.words(DASH, *QUICK, "--snapshots", "1", "--upload", f"{server.url}big.tar.gz")],
-        env=host.environment(VNETKB_UPLOAD_PAUSE_CS="50", CURL_HOME=str(limited(tmp_path))),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*host.words(DASH, *QUICK, "--snapshots", "1", "--upload", url)],
+        env=host.environment(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        process_group=0,
     )  # fmt: skip
     try:
-        end = time.monotonic() + 60
-        while not any((server.folder / "temp").rglob("*[0-9]")) and time.monotonic() < end:
-            time.sleep(0.05)
+        yield run
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+@needs_nginx
+def test_a_server_killed_in_the_middle(host: FakeHost, tmp_path: Path, authority: Path) -> None:
+    big(host)
+    server = Nginx(tmp_path / "server", tls=authority)
+    there = server.folder / "dav" / "big.tar.gz"
+    more = {"CURL_CA_BUNDLE": str(authority / "ca.pem"), "CURL_HOME": str(limited(tmp_path, "1M"))}
+    with served(server), sending(host, f"{server.url}big.tar.gz", VNETKB_UPLOAD_PAUSE_CS="50", **more) as run:
+        wait_until(lambda: any((server.folder / "temp").rglob("*[0-9]")))
         time.sleep(0.5)
         server.stop()
-        assert not (server.folder / "dav" / "big.tar.gz").exists(), "it was killed too late"
+        assert not there.exists(), "it was killed too late"
         time.sleep(0.3)
         server.start()
         out, error = run.communicate(timeout=120)
-    finally:
-        server.stop()
-        run.kill()
 
     assert run.returncode == 0, error
     assert "try 1 of 5" in error
-    assert_same(Path(out.strip()), server.folder / "dav" / "big.tar.gz")
+    assert "read back, its sha256 is right" in error
+    assert_same(Path(out.strip()), there)
 
 
-def limited(folder: Path) -> Path:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that every user may enter, and write to."""
+    with tempfile.TemporaryDirectory(prefix="vnetkb-test-") as name:
+        folder = Path(name)
+        for path in (folder, folder / "server", folder / "server" / "dav"):
+            path.mkdir(exist_ok=True)
+            path.chmod(0o777)
+        yield folder
+
+
+@needs_apache
+def test_a_server_that_keeps_what_has_come_is_sent_the_rest(
+    host: FakeHost, tmp_path: Path, open_folder: Path
+) -> None:
+    big(host)
+    host.command("curl", f'exec {shutil.which("curl")} "$@"')
+    server = Apache(open_folder / "server")
+    there = server.folder / "dav" / "big.tar.gz"
+    part = server.folder / "dav"
+    more = {"VNETKB_UPLOAD_PAUSE_CS": "50", "CURL_HOME": str(limited(tmp_path, "1M"))}
+    with served(server), sending(host, f"{server.url}big.tar.gz", **more) as run:
+        # The first break loses all, as Apache puts what shall be a whole file under another name first.
+        wait_until(lambda: any(path.stat().st_size > 100_000 for path in part.iterdir()))
+        server.stop()
+        assert not there.exists(), "it was killed too late"
+        server.start()
+        wait_until(lambda: there.exists() and there.stat().st_size > 500_000)
+        server.stop()
+        kept = there.stat().st_size
+        server.start()
+        out, error = run.communicate(timeout=120)
+
+    assert run.returncode == 0, error
+    assert "try 2 of 5" in error
+    assert_same(Path(out.strip()), there)
+    (call,) = (call for call in host.called("curl") if "--continue-at" in call)
+    assert f"--continue-at {kept} " in call
+    assert "read back, its sha256 is right" in error
+
+
+@needs_nginx
+def test_what_differs_is_sent_again_whole(host: FakeHost, tmp_path: Path) -> None:
+    # An older and shorter file lies under the name, and the first try does not even reach the server.
+    server = Nginx(tmp_path / "server")
+    there = server.folder / "dav" / "x"
+    there.write_bytes(b"something else")
+    curl = shutil.which("curl")
+    once = tmp_path / "once"
+    host.command(
+        "curl", f'[ -e {once} ] || {{ true >{once}; echo "curl: (7) no" >&2; exit 7; }}; exec {curl} "$@"'
+    )
+    with served(server):
+        outcome = send(host, f"{server.url}x")
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert_same(outcome.bundle.path, there)
+
+
+@needs_nginx
+@pytest.mark.parametrize("how", ["one", "all", "outright"])
+def test_what_sends_ends_with_the_collector(host: FakeHost, tmp_path: Path, how: str) -> None:
+    big(host)
+    server = Nginx(tmp_path / "server")
+    with (
+        served(server),
+        sending(host, f"{server.url}x", CURL_HOME=str(limited(tmp_path, "50k"))) as run,
+    ):
+        wait_until(lambda: any((server.folder / "temp").rglob("*[0-9]")))
+        if how == "all":
+            os.killpg(run.pid, signal.SIGTERM)
+        else:
+            run.send_signal(signal.SIGTERM if how == "one" else signal.SIGKILL)
+        _, error = run.communicate(timeout=10)
+        wait_until(lambda: host.processes() == [])
+
+    (kept,) = host.out.glob("vnetkb-*.tar.gz")
+    assert gzip.decompress(kept.read_bytes())
+    if how != "outright":
+        assert run.returncode == 3
+        assert error.endswith(f"sending was stopped; {kept} is kept here\n")
+        assert list(host.out.iterdir()) == [kept]
+
+
+def limited(folder: Path, rate: str) -> Path:
     """Return a folder whose curl settings make transfers slow."""
-    (folder / ".curlrc").write_text("limit-rate = 1M\n", encoding="ascii")
+    (folder / ".curlrc").write_text(f"limit-rate = {rate}\n", encoding="ascii")
     return folder
 
 
@@ -190,13 +393,32 @@ def test_a_server_that_is_not_there(host: FakeHost) -> None:
 
 @needs_nginx
 def test_a_refusal_is_not_tried_again(host: FakeHost, tmp_path: Path) -> None:
-    with served(tmp_path / "server", "deny all;") as server:
+    with served(Nginx(tmp_path / "server", "deny all;")) as server:
         outcome = send(host, f"{server.url}x?signature={SECRET}")
 
     assert outcome.returncode == 3
     assert "refused it with status 403" in outcome.stderr
     assert "try 2" not in outcome.stderr
     assert SECRET not in outcome.stderr
+
+
+@contextmanager
+def process_lists(host: FakeHost) -> Iterator[set[str]]:
+    """Collect the arguments of every process of the host's, as `ps` sees them, all the while."""
+    seen: set[str] = set()
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.005):
+            seen.update(host.processes())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
 
 
 @needs_nginx
@@ -209,17 +431,21 @@ def test_what_is_secret_stands_in_no_arguments_no_log_and_no_bundle(host: FakeHo
     netrc.chmod(0o600)
     curl = shutil.which("curl")
     host.command("curl", f'exec {curl} "$@"')
-    with served(tmp_path / "server", f"auth_basic x; auth_basic_user_file {users};") as server:
+    with served(Nginx(tmp_path / "server", f"auth_basic x; auth_basic_user_file {users};")) as server:
         address = tmp_path / "address"
         address.write_text(f"{server.url}x.tar.gz?signature={SECRET}\n", encoding="ascii")
-        outcome = send(
-            host, f"@{address}", VNETKB_NETRC=str(netrc), VNETKB_UPLOAD_HEADER=f"x-token: {SECRET}"
-        )
+        with process_lists(host) as seen:
+            outcome = send(
+                host, f"@{address}", VNETKB_NETRC=str(netrc), VNETKB_UPLOAD_HEADER=f'x-token: "{SECRET}"'
+            )
 
     assert outcome.returncode == 0, outcome.stderr
     shown = outcome.stdout + outcome.stderr + "\n".join(host.called("curl"))
+    shown += "\n".join(seen)
+    assert any("--upload-file" in words for words in seen)
     assert SECRET not in shown
     assert password not in shown
+    assert '"x-token: ' not in shown
     whole = b"".join(outcome.bundle.members.values())
     assert SECRET.encode() not in whole
     assert password.encode() not in whole
@@ -229,6 +455,13 @@ def test_what_is_secret_stands_in_no_arguments_no_log_and_no_bundle(host: FakeHo
     "url",
     [
         "http://example.org/x",
+        "http://127.0.0.1.example.org/x",
+        "http://localhost.example.org/x",
+        "http://localhost:80.example.org/x",
+        "http://localhost@example.org/x",
+        "http://localhost",
+        "https://example.org/a\\b",
+        'https://example.org/a"b',
         "ftp://example.org/x",
         "https://jdoe:pw@example.org/x",
         "https://example.org",

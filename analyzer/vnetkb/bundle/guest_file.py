@@ -12,7 +12,9 @@ import binascii
 import gzip
 import hashlib
 import io
+import lzma
 import re
+import struct
 import zipfile
 import zlib
 from dataclasses import replace
@@ -35,6 +37,13 @@ MANIFEST = "guest-manifest"
 RAW = "guest-file"
 _TOTAL = 16 * MIB
 _FILES = 1000
+_DEEP = 2
+_ZIP, _ZIP_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
+# what zipfile raises besides where a name is empty, a field ends early, a password is needed
+_ZIP_DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(OSError, EOFError, RuntimeError, ValueError, LookupError, OverflowError),
+)
 _PLACE = re.compile(r"(?:.*/)?(?:s?([01])|static)/([A-Za-z0-9][A-Za-z0-9_.-]{0,80})")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -52,7 +61,8 @@ def with_guest(bundle: Bundle, name: str, path: Path) -> Bundle:
         UnusableInput: The file is not what a guest's collector writes.
     """
     try:
-        data = path.read_bytes()[: _TOTAL + 1]
+        with path.open("rb") as file:
+            data = file.read(_TOTAL + 1)
     except OSError as error:
         raise UnusableInput(file=path, found=error.strerror or str(error), expected="a file") from error
     return _put(bundle, name, read_guest_file(path.name, data, path))
@@ -97,7 +107,9 @@ def read_guest_file(name: str, data: bytes, path: Path | None = None) -> dict[tu
     return found
 
 
-def _files(name: str, data: bytes, path: Path | None) -> dict[str, bytes]:
+def _files(name: str, data: bytes, path: Path | None, depth: int = 0) -> dict[str, bytes]:
+    if depth > _DEEP:
+        raise UnusableInput(file=shown(name), found="archives in archives", expected="one")
     if data.startswith(b"\x1f\x8b"):
         plain = _unpacked(name, data)
         if not plain.startswith((HEAD, *(mark for mark, _ in _MARKS))) and path is not None:
@@ -105,8 +117,8 @@ def _files(name: str, data: bytes, path: Path | None) -> dict[str, bytes]:
                 place: member.data for place, member in read_archive(path, DEFAULT_LIMITS).members.items()
             }
         data = plain
-    if data.startswith(b"PK\x03\x04"):
-        return _zipped(name, data)
+    if data.startswith(_ZIP):
+        return _zipped(name, data, depth)
     if len(data) > _TOTAL:
         raise UnusableInput(file=shown(name), found=f"over {_TOTAL} bytes", expected="less")
     for mark, encoding in _MARKS:
@@ -129,14 +141,19 @@ def _unpacked(name: str, data: bytes) -> bytes:
     return plain
 
 
-def _zipped(name: str, data: bytes) -> dict[str, bytes]:
+def _zipped(name: str, data: bytes, depth: int) -> dict[str, bytes]:
+    if data.count(_ZIP_ENTRY) > _FILES:
+        raise UnusableInput(file=shown(name), found=f"over {_FILES} files", expected="less")
     files: dict[str, bytes] = {}
     left = _TOTAL
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for entry in archive.infolist()[:_FILES]:
+            for entry in archive.infolist():
                 if entry.is_dir():
                     continue
+                if entry.filename in files:
+                    found = f"{shown(entry.filename)} twice"
+                    raise UnusableInput(file=shown(name), found=found, expected="each name once")
                 with archive.open(entry) as member:
                     content = member.read(left + 1)
                 left -= len(content)
@@ -145,21 +162,13 @@ def _zipped(name: str, data: bytes) -> dict[str, bytes]:
                         file=shown(name), found=f"over {_TOTAL} bytes unpacked", expected="less"
                     )
                 files[entry.filename] = content
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        RuntimeError,
-        NotImplementedError,
-        zlib.error,
-        ValueError,
-    ) as error:
+    except _ZIP_DAMAGE as error:
         found = f"damaged zip ({type(error).__name__})"
         raise UnusableInput(file=shown(name), found=found, expected="the whole file") from None
     if len(files) == 1:
         (only,) = files.values()
         if only.startswith((HEAD, b"\x1f\x8b")):
-            return _files(name, only, None)
+            return _files(name, only, None, depth + 1)
     return files
 
 
@@ -173,7 +182,12 @@ def _container(name: str, data: bytes) -> dict[str, bytes]:
         if row.startswith(b"@@END"):
             break
         if row.startswith(b"@@ "):
-            lines = files.setdefault(row[3:].strip().decode("ascii", "replace"), [])
+            place = row[3:].strip().decode("ascii", "replace")
+            if place in files:
+                raise UnusableInput(
+                    file=shown(name), found=f"{shown(place)} twice", expected="each name once"
+                )
+            lines = files[place] = []
             if len(files) > _FILES:
                 raise UnusableInput(file=shown(name), found=f"over {_FILES} files", expected="less")
         else:

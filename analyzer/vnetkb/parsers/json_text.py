@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from vnetkb.parsers.errors import ParseError
@@ -22,14 +23,21 @@ def _integer(text: str) -> int:
     return integer(text, "a number in JSON")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer)
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ParseError(text, "a number in JSON that is not too large")
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer, parse_float=_float)
 
 
 def documents(data: bytes) -> list[Any]:
     """Return the JSON documents of a text, one or several.
 
     Raises:
-        ParseError: The text is not JSON, nests too deeply, or holds NaN or Infinity.
+        ParseError: The text is not JSON, nests too deeply, or holds NaN or a number without end.
     """
     if data.count(b",") + data.count(b"[") + data.count(b"{") > _VALUES_AT_MOST:
         raise ParseError("more values than any host has", f"at most {_VALUES_AT_MOST}")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LINES_AT_MOST = 2_000_000
 _TASK = re.compile(r"(?:[^:]*/)?([0-9]{1,10})/task/([0-9]{1,10})")
-_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_INTEGER = re.compile(r"-?[0-9]{1,40}")
 
 
 def decode(data: bytes) -> str:
@@ -44,10 +44,10 @@ def lines(data: bytes) -> Iterator[tuple[int, str]]:
 
 
 def integer(text: str, what: str, line: int | None = None) -> int:
-    """Return a decimal integer of any size.
+    """Return a decimal integer of at most 40 digits: no counter has more than 20.
 
     Raises:
-        ParseError: `text` is not an integer; `what` says which number was expected.
+        ParseError: `text` is not such an integer; `what` says which number was expected.
     """
     if _INTEGER.fullmatch(text) is None:
         raise ParseError(text, f"an integer as {what}", line)
