@@ -430,7 +430,7 @@ def test_what_is_secret_stands_in_no_arguments_no_log_and_no_bundle(host: FakeHo
     netrc.write_text(f"machine 127.0.0.1 login jdoe password {password}\n", encoding="ascii")
     netrc.chmod(0o600)
     curl = shutil.which("curl")
-    host.command("curl", f'exec {curl} "$@"')
+    host.command("curl", f'sleep 0.3; exec {curl} "$@"')
     with served(Nginx(tmp_path / "server", f"auth_basic x; auth_basic_user_file {users};")) as server:
         address = tmp_path / "address"
         address.write_text(f"{server.url}x.tar.gz?signature={SECRET}\n", encoding="ascii")
