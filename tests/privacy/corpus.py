@@ -237,7 +237,8 @@ GUEST_CORPUS = {
     "guest-manifest": f"collector=vnetkb-guest\nsystem=linux\nhost=mail-acme-7\nnote=of {VM}\n",
     "guest-file": f"VNETKB-CONTAINER 1 {VM}\n@@ clock\n|{UUID}\n|{GUEST_MAC} {V4}\n",
     "agent-osinfo": '{"return":{"id":"debian","name":"Debian GNU/Linux"}}\n',
-    "agent-info": '{"return":{"version":"7.2"}}\n',
+    "agent-info": '{"return": {"version": "7.2.22", "supported_commands": [{"enabled": true, "name":'
+    ' "guest-set-user-password", "success-response": true}, {"enabled": true, "name": "guest-get-time"}]}}\n',
     "agent-interfaces": '{"return":[{"name":"'
     + TAP
     + '","hardware-address":"'

@@ -25,7 +25,8 @@ _VERSIONS = re.compile(r"^(?:firmware-)?version: .*", re.MULTILINE)
 _COLONS = re.compile(r"[0-9A-Fa-f:.]+")
 _SECRET = re.compile(
     r"(?i)-----BEGIN|\bAKIA[0-9A-Z]{16}\b"
-    r"|(?:passw(?:or)?d|passphrase|secret|api[_-]?key|private[_-]?key|authorization|token|\bpsk)"
+    # of the guest agent's commands one is called so
+    r"|(?:(?<!guest-set-user-)passw(?:or)?d|passphrase|secret|api[_-]?key|private[_-]?key|authorization|token|\bpsk)"
     r"[\"']?\s*[=:,]\s*[\"']?(?![\"']?\(cut out\))[^\s\"',]{3}"
 )
 _SHORT = 3
