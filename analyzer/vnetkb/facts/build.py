@@ -10,6 +10,8 @@ from vnetkb.facts import (
     device_counts,
     device_place,
     device_settings,
+    guest_ip,
+    guest_received,
     guest_subjects,
     guests,
     linux_bridge,
@@ -101,6 +103,8 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
     observations += tuple(silent.observe(taps, _span(bundle)))
+    observations += tuple(guest_received.observe(taps, _span(bundle)))
+    observations += tuple(guest_ip.observe(topology))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
     traced = tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
     vanished = tuple(silent_bridge.observe(devices, _span(bundle), traced))

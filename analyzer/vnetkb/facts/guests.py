@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.tables import UPTIME_STEP_S
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ PARSERS = {
     "win-adapters": "win_rows",
     "win-nic-registry": "win_rows",
 }
-IFF_UP = 0x1
+IFF_UP, IFF_PROMISC = 0x1, 0x100
 LINUX_NIC, WINDOWS_NIC = "guest-sysfs-net", "win-counters"
 
 
@@ -82,6 +83,13 @@ class Guest:
             if bundle.data(capture, n, self.scope) is not None
         )
 
+    def span(self, capture: str, n: int) -> tuple[float, float] | None:
+        """Return between which moments of the host's clock a capture was taken; None when that is not known."""
+        one = self.tables.bundle.capture(capture, n, self.scope)
+        if one is None or one.start_monotonic_s is None or one.duration_s is None:
+            return None
+        return one.start_monotonic_s, one.start_monotonic_s + one.duration_s + UPTIME_STEP_S
+
     def why(self, capture: str) -> str:
         """Why a capture gave nothing."""
         return next(
@@ -110,8 +118,9 @@ class Guest:
             ]
             if marks:
                 return len(set(marks)) > 1
-        # the agent's counters alone: a guest that booted has smaller ones, which difference() refuses
-        return False if self.first("agent-interfaces") is not None else None
+        # counters alone: a guest that booted has smaller ones, which difference() refuses
+        alone = ("agent-interfaces", "win-netstat-e", "win-netstat-s")
+        return False if any(self.first(capture) is not None for capture in alone) else None
 
     @cached_property
     def seconds(self) -> float | None:
@@ -121,6 +130,11 @@ class Guest:
             text = dict(rows or ()).get("uptime", "").split()
             if text and text[0].replace(".", "", 1).isdigit():
                 times.append(float(text[0]))
+        for rows in self.each("win-clock"):
+            text = dict(rows or ()).get("uptime_ms", "").split()
+            # TickCount is signed and wraps after 25 days
+            if text and text[0].isdigit():
+                times.append(int(text[0]) / 1000)
         return round(times[-1] - times[0], 2) if len(times) > 1 and times[-1] > times[0] else None
 
     @cached_property

@@ -7,7 +7,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, Guest
+from vnetkb.facts.guests import IFF_PROMISC, IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, Guest
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
 from vnetkb.language import tr
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vnetkb.facts.topology import Topology
 
 RINGS = "virtqueue-status"
+SNMP, SNMP6, NETSTAT = "guest-proc-net-snmp", "guest-proc-net-snmp6", "guest-proc-net-netstat"
 # Counters of a Linux NIC that count a packet its guest received and did not use.
 _DROPS = ("rx_dropped", "rx_length_errors", "rx_frame_errors")
 
@@ -88,6 +89,21 @@ def _nic_up(tap: TapFacts) -> Fact:
     return Fact(name, value, tuple(states), captures=captures, why_unknown=why)
 
 
+@provides("guest.promiscuous")
+def _promiscuous(tap: TapFacts) -> Fact:
+    name = "guest.promiscuous"
+    guest = guest_of(tap.topology, tap.name)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    if guest is None or nic is None or guest.is_windows:
+        return _without(name, LINUX_NIC)
+    flags = guest.attribute(nic, "flags")
+    states = [None if text is None else bool(int(text, 16) & IFF_PROMISC) for text in flags]
+    known = {state for state in states if state is not None}
+    why = "" if len(known) == 1 else tr("it changed between the guest's samples, or nothing tells it")
+    value = known.pop() if len(known) == 1 else None
+    return Fact(name, value, tuple(states), captures=guest.paths(LINUX_NIC), why_unknown=why)
+
+
 @provides("guest.unserved_queues")
 def _unserved(tap: TapFacts) -> Fact:
     name, capture = "guest.unserved_queues", "guest-ethtool-l"
@@ -136,8 +152,11 @@ def _drops_moved(tap: TapFacts) -> Fact:
     return _known(name, guest, value, columns[0][1])
 
 
-def _cpu_share(tap: TapFacts, name: str, part: str) -> Fact:
-    """Share of the busiest virtual CPU's time, between the guest's samples."""
+_CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+def _cpu_share(tap: TapFacts, name: str, *parts: str) -> Fact:
+    """Share of these parts in the time of the virtual CPU that has most of them, between the guest's samples."""
     capture = "guest-proc-stat"
     guest = guest_of(tap.topology, tap.name)
     if guest is None:
@@ -149,11 +168,26 @@ def _cpu_share(tap: TapFacts, name: str, part: str) -> Fact:
             before = samples[0].cpus.get(cpu)
             if before is None:
                 continue
-            fields = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
-            whole = sum(getattr(after, field) - getattr(before, field) for field in fields)
+            moved = {field: getattr(after, field) - getattr(before, field) for field in _CPU_FIELDS}
+            whole = sum(moved.values())
             if whole > 0:
-                shares.append(100.0 * (getattr(after, part) - getattr(before, part)) / whole)
+                shares.append(100.0 * sum(moved[part] for part in parts) / whole)
     return _known(name, guest, max(shares, default=None), capture)
+
+
+@provides("guest.busy_share")
+def _busy(tap: TapFacts) -> Fact:
+    return _cpu_share(tap, "guest.busy_share", "user", "nice", "system", "irq", "softirq", "steal")
+
+
+@provides("guest.softnet_squeezed")
+def _squeezed(tap: TapFacts) -> Fact:
+    name, capture = "guest.softnet_squeezed", "guest-softnet-stat"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, capture)
+    value = guest.moved(capture, lambda rows: sum(row.time_squeeze for row in rows), u32=False)
+    return _known(name, guest, value, capture)
 
 
 @provides("guest.steal_share")
@@ -166,20 +200,89 @@ def _softirq(tap: TapFacts) -> Fact:
     return _cpu_share(tap, "guest.softirq_share", "softirq")
 
 
-@provides("guest.tcp_gaps")
-def _tcp_gaps(tap: TapFacts) -> Fact:
-    """Segments that came out of order, or once more than needed: the witness for loss towards the guest."""
-    name, capture = "guest.tcp_gaps", "guest-proc-net-netstat"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, capture)
-
+def _gaps(guest: Guest) -> int | None:
     def read(rows: Any) -> int | None:  # noqa: ANN401 - as the parser types it
         ext = rows.get("TcpExt", {})
         parts = [ext[key] for key in ("TCPOFOQueue", "TCPDSACKOldSent", "TCPDSACKOfoSent") if key in ext]
         return sum(parts) if parts else None
 
-    return _known(name, guest, guest.moved(capture, read), capture)
+    return guest.moved(NETSTAT, read)
+
+
+def _tcp(guest: Guest, linux: str, windows: str) -> tuple[int | None, str]:
+    """How far a counter of TCP moved, and the capture that shows it."""
+    if not guest.is_windows:
+        return guest.moved(SNMP, lambda rows: rows.get("Tcp", {}).get(linux)), SNMP
+    keys = ("TcpIPv4", "TcpIPv6")
+
+    def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
+        parts = [counters.protocols.get(key, {}).get(windows) for key in keys]
+        known = [part for part in parts if part is not None]
+        return sum(known) if known else None
+
+    return guest.moved(WINDOWS_NIC, read), WINDOWS_NIC
+
+
+@provides("guest.tcp_gaps")
+def _tcp_gaps(tap: TapFacts) -> Fact:
+    """Segments that came out of order, or once more than needed: the witness for loss towards the guest."""
+    name = "guest.tcp_gaps"
+    guest = guest_of(tap.topology, tap.name)
+    return _without(name, NETSTAT) if guest is None else _known(name, guest, _gaps(guest), NETSTAT)
+
+
+@provides("guest.tcp_received")
+def _tcp_received(tap: TapFacts) -> Fact:
+    name = "guest.tcp_received"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, SNMP)
+    value, capture = _tcp(guest, "InSegs", "SegmentsReceived")
+    return _known(name, guest, value, capture)
+
+
+@provides("guest.tcp_gap_share")
+def _tcp_gap_share(tap: TapFacts) -> Fact:
+    name = "guest.tcp_gap_share"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, NETSTAT, SNMP)
+    gaps, (segments, _) = _gaps(guest), _tcp(guest, "InSegs", "SegmentsReceived")
+    share = None if gaps is None or not segments else min(100.0, 100.0 * gaps / segments)
+    return _known(name, guest, share, NETSTAT, SNMP)
+
+
+@provides("guest.tcp_resent_share")
+def _tcp_resent_share(tap: TapFacts) -> Fact:
+    name = "guest.tcp_resent_share"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, SNMP)
+    again, capture = _tcp(guest, "RetransSegs", "SegmentsResent")
+    sent, _ = _tcp(guest, "OutSegs", "SegmentsSent")
+    # neither Linux nor Windows counts a segment that is sent again among those that are sent
+    share = None if again is None or not sent else 100.0 * again / (sent + again)
+    return _known(name, guest, share, capture)
+
+
+@provides("guest.udp_errors")
+def _udp_errors(tap: TapFacts) -> Fact:
+    name = "guest.udp_errors"
+    guest = guest_of(tap.topology, tap.name)
+    if guest is None:
+        return _without(name, SNMP)
+    if guest.is_windows:
+
+        def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
+            keys = ("UdpIPv4", "UdpIPv6")
+            parts = [counters.protocols.get(key, {}).get("IncomingDatagramsWithErrors") for key in keys]
+            known = [part for part in parts if part is not None]
+            return sum(known) if known else None
+
+        return _known(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
+    four = guest.moved(SNMP, lambda rows: rows.get("Udp", {}).get("InErrors"))
+    six = guest.moved(SNMP6, lambda rows: rows.get("Udp6InErrors"))
+    return _known(name, guest, None if four is None else four + (six or 0), SNMP, SNMP6)
 
 
 @provides("guest.netkvm_min_free")
