@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simulated import Device, Host
 from facts.test_guests import FDINFO, QEMU
+from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
@@ -27,7 +27,7 @@ MAC = "52:54:00:aa:bb:01"
 
 def agent(received: int) -> str:
     """Return the agent's answer of a guest whose NIC has received so much."""
-    counters = {f"{way}-{what}": 0 for way in ("rx", "tx") for what in ("packets", "bytes", "errs", "dropped")}
+    counters = {f"{way}-{of}": 0 for way in ("rx", "tx") for of in ("packets", "bytes", "errs", "dropped")}
     nic = {"name": "eth0", "hardware-address": MAC, "statistics": counters | {"rx-packets": received}}
     return json.dumps({"return": [nic]})
 
@@ -216,9 +216,7 @@ def felt(**moved: int) -> dict[str, str | None]:
         "guest-proc-net-snmp": snmp(**({"InSegs": 5000, "OutSegs": 2000} | moved)),
         "guest-proc-net-netstat": netstat(**moved),
     }
-    return inside(
-        before={"guest-proc-net-snmp": snmp(), "guest-proc-net-netstat": netstat()}, after=after
-    )
+    return inside(before={"guest-proc-net-snmp": snmp(), "guest-proc-net-netstat": netstat()}, after=after)
 
 
 @pytest.mark.parametrize(

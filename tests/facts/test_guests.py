@@ -136,3 +136,23 @@ def test_a_name_that_no_vm_has_is_said(tmp_path: Path) -> None:
     observations = build(with_guest(read_bundle(host.write(tmp_path)), "web02", file), load_kb())
 
     assert [notice.subject for notice in observations.notices if notice.level == "warning"] == ["web02"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN", "de"])
+def test_what_plain_tools_of_windows_print_is_enough_for_its_discards(tmp_path: Path, language: str) -> None:
+    sample = (WRITTEN.parent / "windows" / f"win-netstat-e.{language}.utf8").read_text(encoding="utf-8")
+    files = {"0/win-netstat-e": sample, "1/win-netstat-e": sample.replace(" 37 ", " 77 ")}
+    found, observations = analyzed(tmp_path, files | {"manifest.kv": "system=windows\n"})
+    (finding,) = [f for f in found.findings if f.symptom.state == "rising"]
+
+    assert (finding.subject.kind, finding.subject.port_of) == ("windows_adapter", "vnet3")
+    assert finding.symptom.delta == 40
+    assert observations.subjects["tap", "vnet3"].fact("guest.drops_moved").value == 40
+
+
+def test_a_restart_between_plain_texts_of_windows_makes_no_difference(tmp_path: Path) -> None:
+    sample = (WRITTEN.parent / "windows" / "win-netstat-e.en.utf8").read_text(encoding="utf-8")
+    files = {"0/win-netstat-e": sample.replace(" 37 ", " 77 "), "1/win-netstat-e": sample}
+    found, _ = analyzed(tmp_path, files | {"manifest.kv": "system=windows\n"})
+
+    assert not [f for f in found.findings if f.symptom.state == "rising"]

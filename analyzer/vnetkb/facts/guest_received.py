@@ -122,7 +122,7 @@ def taken(tap: TapFacts, since: float, until: float) -> int | None:
 
 
 def missing(tap: TapFacts) -> Missing | None:
-    """Return what the tap's reader took and the guest's NIC did not receive; None where nothing is missing."""
+    """Return what the tap's reader took and the guest's NIC never got; None where nothing is missing."""
     if tap.same_device is False:
         return None
     got = received(tap)

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC, guests
+from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
 from vnetkb.language import tr
@@ -32,7 +32,11 @@ def subjects(topology: Topology) -> Iterator[GuestSource]:
             if tap is not None:
                 kind = WindowsNic if guest.is_windows else LinuxNic
                 yield kind(guest, nic, tap)
-        yield WindowsUdp(guest) if guest.is_windows else LinuxUdp(guest)
+        if guest.is_windows:
+            yield WindowsUdp(guest)
+        else:
+            yield LinuxUdp(guest)
+            yield LinuxUdp6(guest)
 
 
 class GuestSource:
@@ -160,12 +164,24 @@ class WindowsNic(GuestSource):
         "received_unicast_packets": "UnicastPacketsReceived",
         "received_nonunicast_packets": "NonUnicastPacketsReceived",
     }
+    _ROWS: ClassVar[Mapping[str, str]] = {
+        "received_discarded": "rx_discards",
+        "received_errors": "rx_errors",
+        "received_unknown_protocols": "rx_unknown",
+        "outbound_discarded": "tx_discards",
+        "outbound_errors": "tx_errors",
+        "received_unicast_packets": "rx_unicast",
+        "received_nonunicast_packets": "rx_other",
+    }
 
     def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
         """Return a counter of the interface in each sample, by .NET's name of it."""
         key = self._FIELDS.get(field)
         if key is None:
             return None
+        if self.guest.first(WINDOWS_NIC) is None:
+            texts = self.guest.each(WINDOWS_TEXT)
+            return tuple(getattr(row, self._ROWS[field], None) for row in texts), WINDOWS_TEXT
         values: list[int | None] = []
         for counters in self.guest.each(WINDOWS_NIC):
             nic = next((n for n in counters.interfaces if n.name == self.name), None) if counters else None
@@ -192,6 +208,30 @@ class LinuxUdp(GuestSource):
         """Return a counter of UDP over IPv4 in each sample."""
         key = self._FIELDS.get(field)
         return None if key is None else (self.guest.snmp("Udp", key), "guest-proc-net-snmp")
+
+
+class LinuxUdp6(GuestSource):
+    """UDP over IPv6 inside a Linux guest."""
+
+    kind: ClassVar[str] = "guest_udp6"
+
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "in_datagrams": "Udp6InDatagrams",
+        "no_ports": "Udp6NoPorts",
+        "rcvbuf_errors": "Udp6RcvbufErrors",
+    }
+
+    def __init__(self, guest: Guest) -> None:
+        """Take the guest's only port, if it has one."""
+        super().__init__(guest, "UDP/IPv6", guest.taps[0] if len(guest.taps) == 1 else None)
+
+    def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
+        """Return a counter of UDP over IPv6 in each sample."""
+        key = self._FIELDS.get(field)
+        if key is None:
+            return None
+        values = tuple((rows or {}).get(key) for rows in self.guest.each("guest-proc-net-snmp6"))
+        return values, "guest-proc-net-snmp6"
 
 
 class WindowsUdp(GuestSource):
@@ -276,28 +316,41 @@ def _netkvm_build(source: GuestSource) -> Fact:
     return source.known("guest.netkvm_build", None, "win-nic-registry")
 
 
-def _socket_drops(source: GuestSource) -> Fact:
-    """Datagrams that the sockets' own counters show as dropped, of sockets that are in both samples."""
-    moved = 0
+SOCKETS4, SOCKETS6 = "guest-proc-net-udp", "guest-proc-net-udp6"
+
+
+def _sockets(source: GuestSource) -> tuple[str, ...]:
+    """Lists of the sockets that may take such datagrams: one of IPv6 may take those of IPv4 as well."""
+    return (SOCKETS4, SOCKETS6) if source.kind == LinuxUdp.kind else (SOCKETS6,)
+
+
+def _rose(source: GuestSource) -> dict[int, int] | None:
+    """How far each socket's own counter moved, by its port; of sockets that are in both samples."""
+    found: dict[int, int] = {}
     known = False
-    for capture in ("guest-proc-net-udp", "guest-proc-net-udp6"):
-        samples = [
-            {row.inode: row.drops for row in rows} for rows in source.guest.each(capture) if rows is not None
-        ]
-        if len(samples) > 1:
-            known = True
-            moved += sum(max(0, drops - samples[0].get(inode, drops)) for inode, drops in samples[-1].items())
-    return source.known("guest.socket_dropped", moved if known else None, "guest-proc-net-udp")
+    for capture in _sockets(source):
+        samples = [rows for rows in source.guest.each(capture) if rows is not None]
+        if len(samples) < 2:  # noqa: PLR2004
+            continue
+        known = True
+        before = {row.inode: row.drops for row in samples[0]}
+        for row in samples[-1]:
+            rose = max(0, row.drops - before.get(row.inode, row.drops))
+            found[row.port] = found.get(row.port, 0) + rose
+    return found if known else None
+
+
+def _socket_drops(source: GuestSource) -> Fact:
+    """Datagrams that the sockets' own counters show as dropped."""
+    rose = _rose(source)
+    return source.known(
+        "guest.socket_dropped", None if rose is None else sum(rose.values()), *_sockets(source)
+    )
 
 
 def _socket_port(source: GuestSource) -> Fact:
-    samples = [rows for rows in source.guest.each("guest-proc-net-udp") if rows is not None]
-    before = {row.inode: row.drops for row in samples[0]} if samples else {}
-    rose = [
-        (row.drops - before.get(row.inode, row.drops), row.port) for row in (samples[-1] if samples else ())
-    ]
-    worst = max(rose, default=(0, 0))
-    return source.known("guest.socket_port", worst[1] if worst[0] > 0 else None, "guest-proc-net-udp")
+    worst = max((count, port) for port, count in {0: 0, **(_rose(source) or {})}.items())
+    return source.known("guest.socket_port", worst[1] if worst[0] > 0 else None, *_sockets(source))
 
 
 COMMON = {"guest.port_dropped": _tap_dropped}
@@ -309,5 +362,6 @@ LinuxNic.providers = {
 }
 WindowsNic.providers = {**COMMON, "guest.netkvm_build": _netkvm_build}
 LinuxUdp.providers = {**COMMON, "guest.socket_dropped": _socket_drops, "guest.socket_port": _socket_port}
+LinuxUdp6.providers = LinuxUdp.providers
 WindowsUdp.providers = COMMON
 NIC_CAPTURE = LINUX_NIC

@@ -31,7 +31,7 @@ PARSERS = {
     "win-nic-registry": "win_rows",
 }
 IFF_UP, IFF_PROMISC = 0x1, 0x100
-LINUX_NIC, WINDOWS_NIC = "guest-sysfs-net", "win-counters"
+LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT = "guest-sysfs-net", "win-counters", "win-netstat-e"
 
 
 def names(tables: Tables) -> list[str]:
@@ -84,7 +84,7 @@ class Guest:
         )
 
     def span(self, capture: str, n: int) -> tuple[float, float] | None:
-        """Return between which moments of the host's clock a capture was taken; None when that is not known."""
+        """Return between which moments of the host's clock a capture was taken; None when not known."""
         one = self.tables.bundle.capture(capture, n, self.scope)
         if one is None or one.start_monotonic_s is None or one.duration_s is None:
             return None
@@ -140,7 +140,7 @@ class Guest:
     @cached_property
     def is_windows(self) -> bool:
         """Whether Windows runs in it, by what was collected."""
-        return any(self.first(capture) is not None for capture in (WINDOWS_NIC, "win-netstat-e"))
+        return any(self.first(capture) is not None for capture in (WINDOWS_NIC, WINDOWS_TEXT))
 
     @cached_property
     def system(self) -> str | None:
@@ -161,6 +161,9 @@ class Guest:
         for name, mac in self._addresses():
             if mac and mac.strip("0:") and name != "lo":
                 found[name] = ports.get(mac.lower())
+        if not found and len(self.taps) == 1 and self.first(WINDOWS_TEXT) is not None:
+            # plain text is of all adapters together, which with one port are its
+            return {"netstat -e": self.taps[0]}
         free = [tap for tap in self.taps if tap not in found.values()]
         lone = [name for name, tap in found.items() if tap is None]
         # one NIC and one port are each other's, even where nothing tells the address

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vnetkb.facts import ovs_bridge, ovs_datapath
 from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.tap_guest import guest_of
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.guests import Guest
     from vnetkb.facts.subject import Counted, SubjectSource
     from vnetkb.facts.symptom import SymptomFacts
     from vnetkb.facts.tap import TapFacts
@@ -210,8 +212,8 @@ def _tap(symptom: SymptomFacts) -> Path:
         "guest",
         "guest",
         subject.vm,
-        subject.guest_nic or "",
-        (PathCount("passed", "guest", None, (), tr("the guest's own counters are not in this bundle")),),
+        _guest_detail(tap),
+        _guest_counts(tap, "tx" if symptom.field.startswith("rx") else "rx"),
     )
     lost = symptom.counted.delta
     if symptom.field.startswith("rx"):
@@ -230,6 +232,33 @@ def _tap(symptom: SymptomFacts) -> Path:
         guest,
     )
     return Path("to-guest", points, ("qdisc", "ring"), lost, symptom.seconds)
+
+
+def _guest_detail(tap: TapFacts) -> str:
+    """The guest NIC's address, and over which time its own counters are, which is not the host's."""
+    guest, mac = guest_of(tap.topology, tap.name), tap.subject.guest_nic or ""
+    if guest is None or guest.seconds is None or guest.nic_of(tap.name) is None or guest.is_windows:
+        return mac
+    return tr("{mac}, over its own {seconds} s", mac=mac, seconds=f"{guest.seconds:g}")
+
+
+def _guest_counts(tap: TapFacts, way: str) -> tuple[PathCount, ...]:
+    """What the guest's NIC itself counted, between the guest's own samples."""
+    guest = guest_of(tap.topology, tap.name)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    if guest is None or nic is None or guest.is_windows:
+        why = tr("the guest's own counters are not in this bundle")
+        return (PathCount("passed", "guest", None, (), why),)
+    roles: tuple[tuple[Role, str], ...] = (("passed", f"{way}_packets"), ("lost", f"{way}_dropped"))
+    return tuple(_guest_count(guest, nic, role, field) for role, field in roles)
+
+
+def _guest_count(guest: Guest, nic: str, role: Role, field: str) -> PathCount:
+    values, capture = guest.statistic(nic, field)
+    steps = [difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(values)]
+    moved = total(steps) if guest.rebooted is False else None
+    why = "" if moved is not None else tr("it needs two samples of one boot of the guest")
+    return PathCount(role, f"virtio_net.{field}", moved, guest.paths(capture), why)
 
 
 def _device_counts(device: DeviceFacts, way: str, lost: str) -> tuple[PathCount, PathCount]:

@@ -7,7 +7,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import IFF_PROMISC, IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, Guest
+from vnetkb.facts.guests import IFF_PROMISC, IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, WINDOWS_TEXT, Guest
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
 from vnetkb.language import tr
@@ -134,6 +134,9 @@ def _drops_moved(tap: TapFacts) -> Fact:
     nic = guest.nic_of(tap.name) if guest is not None else None
     if guest is None or nic is None:
         return _without(name, LINUX_NIC, "agent-interfaces")
+    if guest.is_windows and guest.first(WINDOWS_NIC) is None:
+        value = guest.moved(WINDOWS_TEXT, lambda row: row.rx_discards + row.rx_errors)
+        return _known(name, guest, value, WINDOWS_TEXT)
     if guest.is_windows:
         keys = ("IncomingPacketsDiscarded", "IncomingPacketsWithErrors")
 
@@ -156,7 +159,7 @@ _CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "st
 
 
 def _cpu_share(tap: TapFacts, name: str, *parts: str) -> Fact:
-    """Share of these parts in the time of the virtual CPU that has most of them, between the guest's samples."""
+    """Share of these parts in the time of the CPU that has most of them, between the guest's samples."""
     capture = "guest-proc-stat"
     guest = guest_of(tap.topology, tap.name)
     if guest is None:
