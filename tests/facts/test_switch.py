@@ -299,6 +299,25 @@ def test_connections_that_could_not_be_tracked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("too_long", "cause_of_all", "verdict"),
+    [(0, "conntrack-race", "likely"), (5, "conntrack-full", "likely")],
+)
+def test_a_race_between_equal_connections_is_no_full_table(
+    too_long: int, cause_of_all: str, verdict: str, tmp_path: Path
+) -> None:
+    heading = "entries  chainlength insert_failed drop\n"
+    captures = {
+        f"host/{n}/conntrack-stat": f"{heading}00000064 {too_long * n:08x} {5 * n:08x} {5 * n:08x}\n"
+        for n in (0, 1)
+    }
+    full = "65536" if cause_of_all == "conntrack-race" else "100"
+    captures["host/0/sysctl-net"] = f"net/netfilter/nf_conntrack_max:{full}\n"
+    (finding,) = judge(Host([], captures=captures), tmp_path).findings
+
+    assert (finding.symptom.delta, cause(finding), finding.verdict) == (5, cause_of_all, verdict)
+
+
+@pytest.mark.parametrize(
     ("flags", "expected"), [("0x1003", "ovs-internal-unhandled"), ("0x1002", "ovs-internal-down")]
 )
 def test_the_hosts_own_port(flags: str, expected: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from vnetkb.facts.model import Fact
@@ -48,6 +49,16 @@ def _used_share(source: ConntrackFacts) -> Fact:
     return Fact(name, 100.0 * max(known) / int(most), ends, captures=captures)
 
 
+def _races(source: ConntrackFacts) -> Fact:
+    """Entries that another CPU was faster with (`__nf_conntrack_confirm`); long chains count there too."""
+    name = "conntrack.races"
+    failed = source.moved(name, "insert_failed")
+    too_long = source.counted("chainlength")  # what /proc/net/stat/nf_conntrack calls chaintoolong
+    if failed.value is None or too_long is None or too_long.delta is None:
+        return failed
+    return replace(failed, value=max(0, failed.value - too_long.delta))
+
+
 def _table_full(source: ConntrackFacts) -> Fact:
     name, capture = "log.conntrack_full", "kernel-log"
     lines = source.tables.once(capture)
@@ -57,4 +68,8 @@ def _table_full(source: ConntrackFacts) -> Fact:
     return Fact(name, found, captures=(source.tables.once_path(capture),))
 
 
-ConntrackFacts.providers = {"conntrack.used_share": _used_share, "log.conntrack_full": _table_full}
+ConntrackFacts.providers = {
+    "conntrack.races": _races,
+    "conntrack.used_share": _used_share,
+    "log.conntrack_full": _table_full,
+}
