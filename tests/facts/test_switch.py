@@ -406,6 +406,7 @@ PORTS = '[{{"ifname":"vnet3","master":"br0","state":"forwarding","mtu":{a}}},{{"
         ("br_dev_queue_push_xmit", (1500, 9000), "bridge-over-mtu"),
         ("__allowed_ingress", (1500, 1500), "bridge-filtered"),
         ("br_flood", (1500, 1500), None),
+        ("br_forward", (1500, 1500), None),
     ],
 )
 def test_what_a_bridge_frees_is_seen_by_a_trace_alone(

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triggers of the sites in net/bridge: between two taps of one bridge."""
 
+import socket
+import struct
+
 import rig
 import stage
 from rig import Tap
@@ -10,6 +13,7 @@ TRIGGERS = Triggers()
 PAUSE = bytes.fromhex("0180c2000001")
 LLDP_ADDRESS = bytes.fromhex("0180c200000e")
 LLDP = 0x88CC
+IP = 0x0800
 
 
 def _bridge() -> tuple[Tap, Tap]:
@@ -53,6 +57,45 @@ def isolated(begin: Begin) -> Loss:
 @TRIGGERS.at("br_forward.br_flood.no_port")
 def not_flooded(begin: Begin) -> Loss:
     return _through(begin, frame(to=rig.OTHER_MAC), _port("vnet1", "flood", "off"))
+
+
+def _flooded(begin: Begin, *settings: tuple[str, ...]) -> Loss:
+    """Flood N frames from vnet0 to vnet1 and vnet2, of which the settings leave out vnet1."""
+    first, second = _bridge()
+    third = Tap("vnet2", vnet_hdr=False)
+    stage.ip("link", "set", third.name, "master", "br0")
+    for setting in settings:
+        stage.tool(*setting)
+    begin()
+    assert stage.write(first.fds[0], [frame(to=rig.OTHER_MAC)] * N) == 0
+    assert len(stage.drain(third.fds[0])) == N
+    return Loss(N, len(stage.drain(second.fds[0])), frees=0)
+
+
+@TRIGGERS.at("br_forward.maybe_deliver.not_delivered")
+def left_out_as_isolated(begin: Begin) -> Loss:
+    return _flooded(begin, *(_port(device, "isolated", "on") for device in ("vnet0", "vnet1")))
+
+
+@TRIGGERS.at("br_forward.br_flood.flood_off")
+def left_out_as_not_flooded(begin: Begin) -> Loss:
+    return _flooded(begin, _port("vnet1", "flood", "off"))
+
+
+@TRIGGERS.at("br_input.br_handle_frame_finish.bad_group_report")
+def bad_group_report(begin: Begin) -> Loss:
+    group = bytes((239, 1, 1, 1))
+    report = bytes((0x16, 0, 0xBA, 0xD0)) + group
+    addresses = bytes((192, 0, 2, 1)) + group
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(report), 0, 0, 1, socket.IPPROTO_IGMP, 0) + addresses
+    header = header[:10] + stage.checksum(header).to_bytes(2, "big") + header[12:]
+    packet = frame(to=bytes.fromhex("01005e010101"), ethertype=IP, payload=header + report)
+    first, second = _bridge()
+    stage.ip("link", "set", "br0", "type", "bridge", "mcast_snooping", "1")
+    begin()
+    assert stage.write(first.fds[0], [packet] * N) == 0
+    # The bridge itself joins groups when snooping begins; its reports are not what is lost here.
+    return Loss(N, stage.drain(second.fds[0]).count(packet), protocols=(IP,))
 
 
 @TRIGGERS.at("br_input.br_handle_frame.bad_source")

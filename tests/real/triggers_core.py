@@ -170,6 +170,13 @@ def generic_redirect_failed(begin: Begin) -> Loss:
     return Loss(*_enter(begin, frame()))
 
 
+@TRIGGERS.at("dev.netif_receive_generic_xdp.program_dropped")
+def generic_xdp_dropped(begin: Begin) -> Loss:
+    stage.veth("v0", "v1")
+    stage.generic_xdp("v1", ebpf.returning(ebpf.XDP_DROP))
+    return Loss(*_enter(begin, frame()))
+
+
 @TRIGGERS.at("dev.sch_handle_ingress.tcx_dropped")
 def tcx_dropped(begin: Begin) -> Loss:
     stage.veth("v0", "v1")

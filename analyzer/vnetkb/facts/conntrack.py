@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from vnetkb.facts.model import Fact
@@ -52,11 +51,11 @@ def _used_share(source: ConntrackFacts) -> Fact:
 def _races(source: ConntrackFacts) -> Fact:
     """Entries that another CPU was faster with (`__nf_conntrack_confirm`); long chains count there too."""
     name = "conntrack.races"
-    failed = source.moved(name, "insert_failed")
+    moved, failed = source.moved(name, "insert_failed"), source.counted("insert_failed")
     too_long = source.counted("chainlength")  # what /proc/net/stat/nf_conntrack calls chaintoolong
-    if failed.value is None or too_long is None or too_long.delta is None:
-        return failed
-    return replace(failed, value=max(0, failed.value - too_long.delta))
+    if failed is None or failed.delta is None or too_long is None or too_long.delta is None:
+        return moved
+    return moved._replace(value=max(0, failed.delta - too_long.delta))
 
 
 def _table_full(source: ConntrackFacts) -> Fact:

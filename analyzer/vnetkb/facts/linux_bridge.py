@@ -9,6 +9,7 @@ from vnetkb.facts.device import provides
 from vnetkb.facts.model import Fact
 from vnetkb.facts.plain_source import PlainSource
 from vnetkb.facts.tap_trace import place_of
+from vnetkb.kb.model import facts_of
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SOURCE = "net/bridge/"
 FORWARDING = "forwarding"
+FREED_IN = "bridge.freed_in"
 
 
 def _ports(topology: Topology, bridge: str | None, n: int) -> list[Any] | None:
@@ -105,11 +107,11 @@ class BridgesFacts(PlainSource):
 
 def _freed_in(source: BridgesFacts) -> Fact:
     path = source.tables.path("trace", None, "series")
-    return Fact("bridge.freed_in", source.functions, captures=(path,))
+    return Fact(FREED_IN, source.functions, captures=(path,))
 
 
 PROVIDERS: Mapping[str, Any] = {
-    "bridge.freed_in": _freed_in,
+    FREED_IN: _freed_in,
     "bridge.mtu_differs": lambda source: _mtu_differs(source.topology, None),
     "bridge.ports_not_forwarding": lambda source: _not_forwarding(source.topology, None),
 }
@@ -119,7 +121,8 @@ BridgesFacts.providers = PROVIDERS
 def traced(topology: Topology, kb: KnowledgeBase) -> Iterator[tuple[BridgesFacts, tuple[str, str], int]]:
     """Yield what the trace saw freed in the bridge's own code: where it lies on the path, and how many.
 
-    Only functions that a cause of silent loss names are looked for; others free packets that nobody misses.
+    Only functions of causes that look at ``bridge.freed_in`` are looked for; others free packets that nobody
+    misses, such as a frame to an address behind the port by which it came.
     """
     trace = topology.tables.get("trace", None, scope="series")
     names = sorted(name for name, kind in topology.other_devices.items() if kind == "bridge")
@@ -127,7 +130,8 @@ def traced(topology: Topology, kb: KnowledgeBase) -> Iterator[tuple[BridgesFacts
         return
     between: dict[str, tuple[str, str]] = {}
     for rule in kb.rules.values():
-        for site in (kb.sites[name] for name in rule.sites if "silent" in rule.explains):
+        asks = "silent" in rule.explains and any(FREED_IN in facts_of(test.condition) for test in rule.tests)
+        for site in (kb.sites[name] for name in rule.sites if asks):
             if site.file.startswith(SOURCE) and site.between is not None:
                 between[site.function] = site.between
     found: dict[tuple[str, str], list[str]] = {}
