@@ -112,6 +112,11 @@ def _compute(test: kb.FactTest, situation: Situation) -> Outcome:
     source = situation.facts
     fact = source.fact(test.fact)
     facts: tuple[Fact, ...] = (fact,)
+    if test.over is None and not isinstance(test.operand, kb.FactOperand):
+        # One value against a constant, which most tests are.
+        if fact.value is None:
+            return Outcome(None, facts, facts)
+        return Outcome(bool(COMPARISONS[test.operator](fact.value, test.operand)), facts)
     values = _extent(fact, test.over)
     others: tuple[Value | None, ...] | None = None
     if isinstance(test.operand, kb.FactOperand):

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vnetkb.diagnosis.conditions import Situation, evaluate
+from vnetkb.diagnosis.memory import Memory
 from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
-from vnetkb.diagnosis.status import HELD, Judged, Verdict, candidates, conclude, effect_of, judge
+from vnetkb.diagnosis.status import HELD, Judged, Verdict, conclude, effect_of, judge, standing, worded
 from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
 from vnetkb.facts.model import Notice
 from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, SpeaksOf, Status, facts_of
@@ -57,7 +58,8 @@ def diagnose(
             continue
         chosen.append(observation)
     notices = list(observations.notices)
-    made = [_finding(observation, observations, kb, notices) for observation in chosen]
+    memory: Memory[_Ruling] = Memory()
+    made = [_finding(observation, observations, kb, notices, memory) for observation in chosen]
     made.sort(key=_worst_first)
     findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
     losing = {(finding.subject.kind, finding.subject.name) for finding in findings}
@@ -89,20 +91,21 @@ def _numbered(finding: Finding, name: str) -> Finding:
 
 
 def _finding(
-    observation: Observation, observations: Observations, kb: KnowledgeBase, notices: list[Notice]
+    observation: Observation,
+    observations: Observations,
+    kb: KnowledgeBase,
+    notices: list[Notice],
+    memory: Memory[_Ruling],
 ) -> Finding:
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
-    judged = judge(
-        kb,
-        symptom.counter,
-        observation.facts,
-        observations.behaviours,
-        capped=capped,
-        between=symptom.between,
-        state=symptom.state,
+    situation = Situation(observation.facts, observations.behaviours)
+    judged, verdict, stand = memory.look(
+        (symptom.counter, capped, symptom.between, symptom.state),
+        situation,
+        partial(_rule_on, kb, observation, observations, situation, capped=capped),
+        keep=_rests_on_answers,
     )
-    verdict = conclude(kb, judged, by_elimination=not capped)
     notices.extend(
         Notice(
             "warning",
@@ -114,7 +117,7 @@ def _finding(
         if one.conflict
     )
     cause = kb.rules[verdict.cause] if verdict.cause else None
-    harm, reason = _harm(observation, observations, kb, verdict)
+    harm, reason = _harm(observation, situation, kb, verdict)
     return Finding(
         "",
         observation.subject,
@@ -126,7 +129,7 @@ def _finding(
         verdict.contributors,
         harm,
         reason,
-        candidates(kb, judged, observation.facts, observation.words),
+        worded(kb, stand, observation.words, observation.facts, situation),
         observation.witnesses,
         _remedies(observation, observations, kb, judged, cause),
         _scope(observation, kb, cause),
@@ -146,6 +149,41 @@ def _deeper(kb: KnowledgeBase, judged: Mapping[str, Judged], cause: Rule | None)
         if one.status in {Status.OPEN, Status.LIKELY} and cause.id in kb.ancestors(rule_id)
     ]
     return tuple(rule.id for rule in sorted(beneath, key=lambda rule: (rule.rarity != "usual", rule.id)))
+
+
+class _Ruling(NamedTuple):
+    """What the candidates are and say together: of one subject, or of all whose facts answer alike."""
+
+    judged: Mapping[str, Judged]
+    verdict: Verdict
+    stand: tuple[tuple[Judged, tuple[str, ...]], ...]
+
+
+def _rule_on(
+    kb: KnowledgeBase,
+    observation: Observation,
+    observations: Observations,
+    situation: Situation,
+    *,
+    capped: bool,
+) -> _Ruling:
+    judged = judge(
+        kb,
+        observation.symptom.counter,
+        observation.facts,
+        observations.behaviours,
+        capped=capped,
+        between=observation.symptom.between,
+        state=observation.symptom.state,
+        situation=situation,
+    )
+    verdict = conclude(kb, judged, by_elimination=not capped)
+    return _Ruling(judged, verdict, standing(kb, judged))
+
+
+def _rests_on_answers(ruling: _Ruling) -> bool:
+    """Which of several confirmed causes is the main one is told by values."""
+    return not ruling.verdict.contributors
 
 
 def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | None:
@@ -188,7 +226,7 @@ def _conflict(one: Judged) -> str:
 
 
 def _harm(
-    observation: Observation, observations: Observations, kb: KnowledgeBase, verdict: Verdict
+    observation: Observation, known: Situation, kb: KnowledgeBase, verdict: Verdict
 ) -> tuple[Harm, str]:
     causes = frozenset((verdict.cause, *kb.ancestors(verdict.cause))) if verdict.cause else frozenset()
     finding = {
@@ -198,7 +236,7 @@ def _harm(
         "state": frozenset({observation.symptom.state}),
         "verdict": frozenset({verdict.verdict}),
     }
-    situation = Situation(observation.facts, observations.behaviours, finding)
+    situation = replace(known, finding=finding)
     for rule in kb.harm:
         if observation.symptom.state == "past" and _of_now(rule.when, kb):
             continue

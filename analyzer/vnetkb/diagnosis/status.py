@@ -8,7 +8,7 @@ goes down the tree of refinements, confirmed and likely go up.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -132,6 +132,7 @@ def judge(
     capped: bool,
     between: tuple[str, str] | None = None,
     state: State = "rising",
+    situation: Situation | None = None,
 ) -> dict[str, Judged]:
     """Return every candidate cause of a counter's movement (or of a silent loss) with its status.
 
@@ -144,9 +145,10 @@ def judge(
         between: For silent loss, the two points between which it is: causes with sites elsewhere are none.
         state: State of the symptom. What is so now neither rules out nor supports a cause of loss in the
             past; where it is not known whether the counter still rises, it rules nothing out.
+        situation: Where the tests are evaluated; None for a new one of these facts and behaviours.
     """
     wanted = counter or "silent"
-    situation = Situation(facts, behaviours)
+    situation = situation or Situation(facts, behaviours)
     judged: dict[str, Judged] = {}
     for rule in kb.causes(wanted):
         applies = [evaluate(condition, situation) for condition in rule.applies_when]
@@ -331,22 +333,52 @@ def candidates(
     kb: KnowledgeBase, judged: Mapping[str, Judged], facts: FactSource, words: Mapping[str, str]
 ) -> tuple[Candidate, ...]:
     """Return the candidates with their evidence, put in words when it is asked for; the surest first."""
+    return worded(kb, standing(kb, judged), words, facts)
+
+
+def standing(kb: KnowledgeBase, judged: Mapping[str, Judged]) -> tuple[tuple[Judged, tuple[str, ...]], ...]:
+    """Return the candidates with the captures that could change their status, the surest first."""
     ordered = sorted(
         judged.values(), key=lambda one: (CERTAINTY[one.status], -len(kb.ancestors(one.rule.id)), one.rule.id)
     )
+    return tuple((one, _missing(one)) for one in ordered)
+
+
+def worded(
+    kb: KnowledgeBase,
+    stand: Iterable[tuple[Judged, tuple[str, ...]]],
+    words: Mapping[str, str],
+    facts: FactSource,
+    situation: Situation | None = None,
+) -> tuple[Candidate, ...]:
+    """Return candidates for a report, their evidence put in words when it is asked for.
+
+    Args:
+        kb: The knowledge base.
+        stand: What :func:`standing` gave, for this subject or for one of which every test says the same.
+        words: Names of the subject.
+        facts: Its facts.
+        situation: Where its tests are evaluated; None for where they were judged.
+    """
     return tuple(
-        Candidate(
-            one.rule, one.status, partial(_evidence, kb, one, facts, words), _missing(one), one.inherited
-        )
-        for one in ordered
+        [
+            Candidate(
+                one.rule,
+                one.status,
+                partial(_evidence, kb, one, facts, words, situation or one.situation),
+                missing,
+                one.inherited,
+            )
+            for one, missing in stand
+        ]
     )
 
 
 def _evidence(
-    kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str]
+    kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str], situation: Situation
 ) -> tuple[Evidence, ...]:
     evidence = []
-    for test, outcome, effect in one.tests:
+    for test, outcome, effect in replace(one, situation=situation).tests:
         says = test.says if outcome.truth else test.says_false
         if effect is Effect.NOTHING or not outcome.facts:
             continue

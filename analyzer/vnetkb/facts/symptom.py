@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from vnetkb.facts.deltas import total
@@ -74,11 +75,13 @@ class SymptomFacts:
             return passed
         return max(0, passed - lost)
 
-    @property
+    @cached_property
     def passed_samples(self) -> tuple[int | None, ...]:
         """The same for each interval of the series."""
         if not self.has_denominator:
             return tuple(None for _ in self.drops)
+        if len(self.passed) == 1 and not self.holds_lost:
+            return tuple(self.passed[0].samples[: len(self.drops)])
         sums = (total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
         return tuple(self._without_lost(a, b) for a, b in zip(sums, self.drops, strict=False))
 

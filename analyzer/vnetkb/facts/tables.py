@@ -35,6 +35,9 @@ class Tables:
         self._parsed: dict[tuple[str, str, int | None, str], Any] = {}
         self._faults: dict[tuple[str, int | None, str], str] = {}
         self._can_be_had: dict[str, bool] = {}
+        # Each of hundreds of devices asks the same of these.
+        self._paths: dict[tuple[str, int | None, str], str] = {}
+        self._absent: dict[tuple[str, int | None, str], str] = {}
 
     @cached_property
     def snapshots(self) -> tuple[int, ...]:
@@ -122,7 +125,10 @@ class Tables:
 
     def path(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Return the member path of a capture."""
-        return self.bundle.path(capture, snapshot, scope)
+        key = (capture, snapshot, scope)
+        if key not in self._paths:
+            self._paths[key] = self.bundle.path(capture, snapshot, scope)
+        return self._paths[key]
 
     def can_be_had(self, capture: str) -> bool:
         """Whether collecting again could give a capture.
@@ -169,8 +175,12 @@ class Tables:
 
     def why(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Say in plain words why :meth:`get` gave None."""
-        fault = self._faults.get((capture, snapshot, scope))
-        try:
-            return fault or self.bundle.why_absent(capture, snapshot, scope)
-        except VnetkbError as error:
-            return str(error)
+        key = (capture, snapshot, scope)
+        if key in self._faults:
+            return self._faults[key]
+        if key not in self._absent:
+            try:
+                self._absent[key] = self.bundle.why_absent(capture, snapshot, scope)
+            except VnetkbError as error:
+                self._absent[key] = str(error)
+        return self._absent[key]

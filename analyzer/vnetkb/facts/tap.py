@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
 from vnetkb.facts.device import DeviceFacts
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vnetkb.facts.tables import Tables
-    from vnetkb.facts.timeline import TaskShare
+    from vnetkb.facts.timeline import TaskShares
     from vnetkb.facts.topology import Topology
     from vnetkb.facts.trace_join import TracedDrop
 
@@ -160,21 +159,21 @@ class TapFacts(DeviceFacts):
     # --- threads ------------------------------------------------------------------------------------------
 
     @cached_property
-    def reader_shares(self) -> tuple[TaskShare, ...]:
-        """How the reader's threads spent each interval."""
-        return self.timeline.tasks(self.topology.reader(self.name).threads) if self.timeline else ()
+    def reader_shares(self) -> TaskShares | None:
+        """How the reader's threads spent each interval; None without a series."""
+        return self.timeline.tasks(self.topology.reader(self.name).threads) if self.timeline else None
 
     @cached_property
-    def vcpu_shares(self) -> tuple[TaskShare, ...]:
-        """How the vCPU threads spent each interval."""
+    def vcpu_shares(self) -> TaskShares | None:
+        """How the vCPU threads spent each interval; None without a series or where they are not known."""
         threads = self.topology.vcpu_threads(self.name)
-        return self.timeline.tasks(threads) if self.timeline and threads else ()
+        return self.timeline.tasks(threads) if self.timeline and threads else None
 
-    def share_fact(self, name: str, shares: tuple[TaskShare, ...], part: str, *, inferred: bool) -> Fact:
+    def share_fact(self, name: str, shares: TaskShares | None, part: str, *, inferred: bool) -> Fact:
         """Build a per-sample fact from one part (run, delay, sleep) of how threads spent each interval."""
-        if not self.timeline or not shares:
+        samples: tuple[float | None, ...] = getattr(shares, f"{part}_ms", ())
+        if not self.timeline or not samples:
             return self.unknown_series(name)
-        samples = tuple(map(attrgetter(f"{part}_ms"), shares))
         known = [value for value in samples if value is not None]
         if not known:
             why = tr("the threads' schedstat was not taken or this kernel keeps none")
@@ -182,17 +181,19 @@ class TapFacts(DeviceFacts):
         value = sum(known) if len(known) == len(samples) else None
         return Fact(name, value, samples=samples, captures=(self.timeline.sched_path,), inferred=inferred)
 
-    def percent_fact(self, name: str, shares: tuple[TaskShare, ...], part: str, *, inferred: bool) -> Fact:
+    def percent_fact(self, name: str, shares: TaskShares | None, part: str, *, inferred: bool) -> Fact:
         """Like :meth:`share_fact`, in per cent of one CPU for the busiest reading of the interval."""
         fact = self.share_fact(name, shares, part, inferred=inferred)
         if not fact.samples or not self.timeline:
             return fact
         threads = max(1, len(self.topology.reader(self.name).threads)) if part == "sleep" else 1
         samples = tuple(
-            float(value) / (seconds * 10 * threads)
-            if isinstance(value, int | float) and seconds > 0
-            else None
-            for value, seconds in zip(fact.samples, self.timeline.seconds, strict=True)
+            [
+                float(value) / (seconds * 10 * threads)
+                if isinstance(value, int | float) and seconds > 0
+                else None
+                for value, seconds in zip(fact.samples, self.timeline.seconds, strict=True)
+            ]
         )
         span = sum(self.timeline.seconds)
         total_ms = fact.value if isinstance(fact.value, int | float) else None

@@ -166,7 +166,7 @@ def _idle_workers(tap: TapFacts) -> Fact:
     idle = 0
     for tid in reader.threads:
         runs = [
-            share.run_ms for share, lost in zip(tap.timeline.tasks((tid,)), tap.drops, strict=True) if lost
+            run_ms for run_ms, lost in zip(tap.timeline.tasks((tid,)).run_ms, tap.drops, strict=True) if lost
         ]
         if None in runs:
             return tap.unknown_series("reader.idle_workers")

@@ -7,6 +7,7 @@ import importlib
 import itertools
 from contextlib import suppress
 from functools import cached_property
+from operator import attrgetter, sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
-# a tuple: a series of a large host has tens of thousands
-class TaskShare(NamedTuple):
-    """How a set of threads spent one interval, in milliseconds summed over the threads; None is unknown."""
+# columns: a series of a large host has tens of thousands of intervals
+class TaskShares(NamedTuple):
+    """How a set of threads spent each interval, in milliseconds summed over the threads; None is unknown."""
 
-    run_ms: float | None
-    delay_ms: float | None
-    sleep_ms: float | None
+    run_ms: tuple[float | None, ...]
+    delay_ms: tuple[float | None, ...]
+    sleep_ms: tuple[float | None, ...]
 
 
 def _went_on(before: NetDevCounters | None, after: NetDevCounters | None) -> bool | None:
@@ -37,6 +38,20 @@ def _went_on(before: NetDevCounters | None, after: NetDevCounters | None) -> boo
     if before is None or after is None:
         return None
     return bool(after.tx_packets >= before.tx_packets and after.rx_packets >= before.rx_packets)
+
+
+def _plain_steps(rows: Sequence[NetDevCounters | None], column: str) -> tuple[int, ...] | None:
+    """How far a column moved where every sample has the device and no count of packets went back."""
+    known = [row for row in rows if row is not None]
+    if not known or len(known) != len(rows):
+        return None
+    columns = []
+    for name in ("tx_packets", "rx_packets", column):
+        values = list(map(attrgetter(name), known))
+        columns.append(tuple(map(sub, values[1:], values)))
+        if min(columns[-1], default=0) < 0:
+            return None
+    return columns[-1]
 
 
 class Timeline:
@@ -89,6 +104,8 @@ class Timeline:
         None where either end lacks the device.
         """
         rows = [sample.get(device) for _, _, sample in self._net]
+        if (steps := _plain_steps(rows, column)) is not None:
+            return steps
         return tuple(
             difference(
                 getattr(before, column, None),
@@ -144,7 +161,7 @@ class Timeline:
                 samples[number] = {}
         return samples
 
-    def tasks(self, threads: Sequence[int]) -> tuple[TaskShare, ...]:
+    def tasks(self, threads: Sequence[int]) -> TaskShares:
         """How the threads together spent each interval.
 
         ``schedstat`` (fs/proc/base.c proc_pid_schedstat) gives nanoseconds run, nanoseconds waited for a CPU
@@ -152,29 +169,53 @@ class Timeline:
         slices. ``0 0 0`` means that the kernel keeps no such account: unknown. Sleep is what is left of the
         interval.
         """
-        numbers = [number for number, _, _ in self._net]
-        return tuple(
-            self._share(self._sched.get(before), self._sched.get(after), threads, seconds)
-            for before, after, seconds in zip(numbers, numbers[1:], self.seconds, strict=False)
-        )
-
-    @staticmethod
-    def _share(
-        before: dict[int, SchedStat] | None,
-        after: dict[int, SchedStat] | None,
-        threads: Sequence[int],
-        seconds: float,
-    ) -> TaskShare:
-        if not threads or before is None or after is None:
-            return TaskShare(None, None, None)
-        run = delay = 0
+        samples = [self._sched.get(number) for number, _, _ in self._net]
+        unknown: tuple[None, ...] = (None,) * len(self.seconds)
+        if not threads:
+            return TaskShares(unknown, unknown, unknown)
+        run: Sequence[int | None] = (0,) * len(self.seconds)
+        delay: Sequence[int | None] = run
         for tid in threads:
-            one, two = before.get(tid), after.get(tid)
-            if one is None or two is None or not (two.run_ns or two.delay_ns or two.slices):
-                return TaskShare(None, None, None)
-            run_step, delay_step = two.run_ns - one.run_ns, two.delay_ns - one.delay_ns
-            if run_step < 0 or delay_step < 0:
-                return TaskShare(None, None, None)
-            run, delay = run + run_step, delay + delay_step
-        run_ms, delay_ms = run / NANOSECONDS_PER_MILLISECOND, delay / NANOSECONDS_PER_MILLISECOND
-        return TaskShare(run_ms, delay_ms, max(0.0, len(threads) * seconds * 1000 - run_ms - delay_ms))
+            rows = [sample.get(tid) if sample is not None else None for sample in samples]
+            ran, waited = _task_steps(rows)
+            run, delay = _added(run, ran), _added(delay, waited)
+        run_ms, delay_ms = tuple(map(_milliseconds, run)), tuple(map(_milliseconds, delay))
+        count = len(threads)
+        sleep_ms = tuple(
+            [
+                None
+                if ran_ms is None or waited_ms is None
+                else max(0.0, count * seconds * 1000 - ran_ms - waited_ms)
+                for ran_ms, waited_ms, seconds in zip(run_ms, delay_ms, self.seconds, strict=True)
+            ]
+        )
+        return TaskShares(run_ms, delay_ms, sleep_ms)
+
+
+def _task_steps(rows: Sequence[SchedStat | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
+    """How many nanoseconds a thread ran, and waited for a CPU, in each interval; None where not known."""
+    known = [row for row in rows if row is not None]
+    if known and len(known) == len(rows):
+        _, runs, delays, slices = zip(*known, strict=True)
+        ran, waited = list(map(sub, runs[1:], runs)), list(map(sub, delays[1:], delays))
+        if all(slices[1:]) and min(ran, default=0) >= 0 and min(waited, default=0) >= 0:
+            return ran, waited
+    steps = [_task_step(before, after) for before, after in itertools.pairwise(rows)]
+    return [None if step is None else step[0] for step in steps], [
+        None if step is None else step[1] for step in steps
+    ]
+
+
+def _task_step(before: SchedStat | None, after: SchedStat | None) -> tuple[int, int] | None:
+    if before is None or after is None or not (after.run_ns or after.delay_ns or after.slices):
+        return None
+    ran, waited = after.run_ns - before.run_ns, after.delay_ns - before.delay_ns
+    return None if ran < 0 or waited < 0 else (ran, waited)
+
+
+def _added(one: Sequence[int | None], other: Sequence[int | None]) -> Sequence[int | None]:
+    return [None if a is None or b is None else a + b for a, b in zip(one, other, strict=True)]
+
+
+def _milliseconds(nanoseconds: int | None) -> float | None:
+    return None if nanoseconds is None else nanoseconds / NANOSECONDS_PER_MILLISECOND

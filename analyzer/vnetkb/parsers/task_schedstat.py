@@ -60,10 +60,11 @@ def parse(data: bytes, only_tids: Collection[int] | None = None) -> dict[int, Sc
     found = _ROWS.findall(data)
     if len(found) == data.count(b"\n") and data.endswith(b"\n"):
         # Every line is as it should be, which is the rule: then one search has read them all.
-        for pid, tid, run, delay, slices in found:
-            if wanted is None or tid in wanted:
-                rows[int(tid)] = SchedStat(int(pid), int(run), int(delay), int(slices))
-        return rows
+        if wanted is not None:
+            found = [row for row in found if row[1] in wanted]
+        pids, tids, *times = zip(*found, strict=True) if found else ((), ())
+        numbers = zip(map(int, pids), *(map(int, column) for column in times), strict=True)
+        return dict(zip(map(int, tids), map(SchedStat._make, numbers), strict=True))
     for number, line in enumerate(raw_lines(data), 1):
         if wanted is not None:
             parts = line.rsplit(b"/", 2)
