@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.tables import Tables
     from vnetkb.parsers.proc_net_dev import NetDevCounters
-    from vnetkb.parsers.task_schedstat import SchedStat
 
+_Times = tuple[int, int, int]  # of a thread: nanoseconds run, nanoseconds waited, slices
 NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
@@ -152,11 +152,11 @@ class Timeline:
     threads: frozenset[int] = frozenset()
 
     @cached_property
-    def _sched(self) -> dict[int, dict[int, SchedStat]]:
-        samples: dict[int, dict[int, SchedStat]] = {}
+    def _sched(self) -> dict[int, dict[int, _Times]]:
+        samples: dict[int, dict[int, _Times]] = {}
         for number, _, data in self.tables.series("task-schedstat"):
             try:
-                samples[number] = task_schedstat.parse(data, only_tids=self.threads)
+                samples[number] = task_schedstat.times(data, self.threads)
             except ParseError:
                 samples[number] = {}
         return samples
@@ -173,12 +173,12 @@ class Timeline:
         unknown: tuple[None, ...] = (None,) * len(self.seconds)
         if not threads:
             return TaskShares(unknown, unknown, unknown)
-        run: Sequence[int | None] = (0,) * len(self.seconds)
-        delay: Sequence[int | None] = run
+        run: Sequence[int | None] = ()
+        delay: Sequence[int | None] = ()
         for tid in threads:
             rows = [sample.get(tid) if sample is not None else None for sample in samples]
             ran, waited = _task_steps(rows)
-            run, delay = _added(run, ran), _added(delay, waited)
+            run, delay = (_added(run, ran), _added(delay, waited)) if run else (ran, waited)
         run_ms, delay_ms = tuple(map(_milliseconds, run)), tuple(map(_milliseconds, delay))
         count = len(threads)
         sleep_ms = tuple(
@@ -192,11 +192,11 @@ class Timeline:
         return TaskShares(run_ms, delay_ms, sleep_ms)
 
 
-def _task_steps(rows: Sequence[SchedStat | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
+def _task_steps(rows: Sequence[_Times | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
     """How many nanoseconds a thread ran, and waited for a CPU, in each interval; None where not known."""
     known = [row for row in rows if row is not None]
     if known and len(known) == len(rows):
-        _, runs, delays, slices = zip(*known, strict=True)
+        runs, delays, slices = zip(*known, strict=True)
         ran, waited = list(map(sub, runs[1:], runs)), list(map(sub, delays[1:], delays))
         if all(slices[1:]) and min(ran, default=0) >= 0 and min(waited, default=0) >= 0:
             return ran, waited
@@ -206,10 +206,10 @@ def _task_steps(rows: Sequence[SchedStat | None]) -> tuple[Sequence[int | None],
     ]
 
 
-def _task_step(before: SchedStat | None, after: SchedStat | None) -> tuple[int, int] | None:
-    if before is None or after is None or not (after.run_ns or after.delay_ns or after.slices):
+def _task_step(before: _Times | None, after: _Times | None) -> tuple[int, int] | None:
+    if before is None or after is None or not any(after):
         return None
-    ran, waited = after.run_ns - before.run_ns, after.delay_ns - before.delay_ns
+    ran, waited = after[0] - before[0], after[1] - before[1]
     return None if ran < 0 or waited < 0 else (ran, waited)
 
 

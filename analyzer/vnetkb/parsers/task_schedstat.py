@@ -57,14 +57,13 @@ def parse(data: bytes, only_tids: Collection[int] | None = None) -> dict[int, Sc
     """
     wanted = None if only_tids is None else {b"%d" % tid for tid in only_tids}
     rows: dict[int, SchedStat] = {}
-    found = _ROWS.findall(data)
-    if len(found) == data.count(b"\n") and data.endswith(b"\n"):
-        # Every line is as it should be, which is the rule: then one search has read them all.
-        if wanted is not None:
-            found = [row for row in found if row[1] in wanted]
-        pids, tids, *times = zip(*found, strict=True) if found else ((), ())
-        numbers = zip(map(int, pids), *(map(int, column) for column in times), strict=True)
-        return dict(zip(map(int, tids), map(SchedStat._make, numbers), strict=True))
+    found = _plain(data)
+    if found is not None:
+        for row in found:
+            if wanted is None or row[1] in wanted:
+                pid, tid, run, delay, slices = map(int, row)
+                rows[tid] = SchedStat(pid, run, delay, slices)
+        return rows
     for number, line in enumerate(raw_lines(data), 1):
         if wanted is not None:
             parts = line.rsplit(b"/", 2)
@@ -78,3 +77,31 @@ def parse(data: bytes, only_tids: Collection[int] | None = None) -> dict[int, Sc
         pid, tid, run, delay, slices = map(int, match.groups())
         rows[tid] = SchedStat(pid, run, delay, slices)
     return rows
+
+
+def times(data: bytes, only_tids: Collection[int]) -> dict[int, tuple[int, int, int]]:
+    """Return nanoseconds run, nanoseconds waited and slices by thread id: the sample of a series.
+
+    Args:
+        data: As for :func:`parse`.
+        only_tids: Threads to read.
+
+    Raises:
+        ParseError: A line that is read has another layout.
+    """
+    found = _plain(data)
+    if found is None:
+        return {tid: (row.run_ns, row.delay_ns, row.slices) for tid, row in parse(data, only_tids).items()}
+    wanted = {b"%d" % tid for tid in only_tids}
+    found = [row for row in found if row[1] in wanted]
+    if not found:
+        return {}
+    _, tids, *columns = zip(*found, strict=True)
+    runs, delays, slices = (map(int, column) for column in columns)
+    return dict(zip(map(int, tids), zip(runs, delays, slices, strict=True), strict=True))
+
+
+def _plain(data: bytes) -> list[tuple[bytes, ...]] | None:
+    """Read every line in one search where each is as it should be, which is the rule."""
+    found: list[tuple[bytes, ...]] = _ROWS.findall(data)
+    return found if len(found) == data.count(b"\n") and data.endswith(b"\n") else None
