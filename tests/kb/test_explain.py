@@ -268,6 +268,13 @@ def test_names_in_chinese_are_names_and_a_general_one_is_of_any_device(
         ("vnet0 tx drop", "tap.tx_dropped"),
         ("tx_dropped vnet12", "tap.tx_dropped"),
         ("tap3 rx drop", "tap.rx_dropped"),
+        ("ip -s link show vnet3 TX dropped", "tap.tx_dropped"),
+        ("ip -s link show dev tap1a2b3c4d-5e TX dropped", "tap.tx_dropped"),
+        ("tc -s qdisc show dev vnet5 dropped", "qdisc.drops"),
+        ("ip -s link bond0 TX dropped", "bond.tx_dropped"),
+        ("netstat -i eth0 RX-DRP", "nic.rx_dropped"),
+        ("ethtool -S rx_queue_0_drops", "virtio_net.rx_queue_drops"),
+        ("ethtool -S rx3_drops", "virtio_net.rx_queue_drops"),
     ],
 )
 def test_a_device_is_named_as_it_is_on_the_host(ours: KnowledgeBase, name: str, expected: str) -> None:

@@ -33,6 +33,15 @@ _REASON = re.compile(r"\b((?:SKB|OVS|QDISC)_DROP_(?:REASON_)?[A-Z0-9_]+)\b")
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 # Names that libvirt, OpenStack and people give to the devices of virtual machines, with their number.
 _NUMBERED = re.compile(r"\b(vnet|macvtap|tap)\d+\b")
+# Queues of virtio_net's statistics: `rx0_drops` is `rxN_drops`.
+_QUEUE = re.compile(r"\b([rt]x)\d+_")
+# A device in the words of a command, and the kind of its counters: `ip -s link show vnet3 TX dropped`.
+_DEVICE = re.compile(
+    r"(?:\b(?:show|dev)\s+)*\b(?:(?P<tap>vnet\d+|tap[0-9a-f][\w-]*)|(?P<macvtap>macvtap\d+)|(?P<bond>bond\d+)"
+    r"|(?P<bridge>(?:vir)?br\d+)|(?P<veth>veth\w+)|(?P<nic>eth\d+|en[ops]\w*\d\w*))(?!\S)",
+    re.IGNORECASE,
+)
+_KNOWN_FIRST = ("tap.", "netdev.", "virtio_net.")
 KINDS = ("counter", "drop reason", "rule", "site", "fact", "behaviour", "remedy", "capture")
 """What can be explained; of several things of one name the first kind comes first."""
 
@@ -210,7 +219,18 @@ class _Index:
         self._entries = list(_entries(kb))
 
     def find(self, name: str) -> list[_Entry]:
-        """Return what has the name, the best first; score 0 is an exact name."""
+        """Return what has the name, the best first; score 0 is an exact name.
+
+        A device in it that no tool's own name has says which kind of device is meant.
+        """
+        found = self._named(name)
+        device = None if found else _DEVICE.search(name)
+        if device is None or device.lastgroup is None:
+            return found
+        found = self._named(f"{name[: device.start()]} {name[device.end() :]}")
+        return [each for each in found if each.id.startswith(f"{device.lastgroup}.")] or found
+
+    def _named(self, name: str) -> list[_Entry]:
         exact = _plain(name)
         if not exact:
             return []
@@ -277,15 +297,14 @@ def _title_in(entry: _Entry, words: Catalogue | None) -> str:
     return words.text(entry.title, _DOMAINS[entry.kind])
 
 
-def _order(entry: _Entry) -> tuple[int, bool, bool, bool, int, str]:
-    """Sort a tap's numbers first, then any device's; and the kernel's direction before a tool's swapped one.
+def _order(entry: _Entry) -> tuple[int, int, bool, int, str]:
+    """Sort a tap's numbers first, any device's, the guest's; the kernel's direction before a swapped one.
 
     `tx drop` is said of host TX, though libvirt shows host RX by it.
     """
     return (
         entry.score,
-        not entry.id.startswith("tap."),
-        not entry.id.startswith("netdev."),
+        next((n for n, kind in enumerate(_KNOWN_FIRST) if entry.id.startswith(kind)), len(_KNOWN_FIRST)),
         entry.swapped,
         KINDS.index(entry.kind),
         entry.id,
@@ -336,7 +355,7 @@ def _entry(kind: str, identity: str, name: str, title: str, alias: str | None = 
 
 def _plain(name: str) -> str:
     """Return a name's words: `net.0.rx.drop` is `net.N.rx.drop`, and `vnet7` is any vnet."""
-    said = _NUMBERED.sub(r"\1", name.lower())
+    said = _QUEUE.sub(r"\1n_", _NUMBERED.sub(r"\1", name.lower()))
     return " ".join("n" if word.isdigit() else word for word in _WORDS.findall(said))
 
 
