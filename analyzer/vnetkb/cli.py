@@ -797,6 +797,7 @@ def kb_verify(
     from time import monotonic
 
     from vnetkb.kb import verify
+    from vnetkb.kb.verified import load_lines
     from vnetkb.kb.walkthrough import references
     from vnetkb.paths import is_packaged, kb_dir
 
@@ -805,7 +806,7 @@ def kb_verify(
     started = monotonic()
     knowledge = _knowledge(kb)
     outcome = verify.verify(knowledge, source, references(kb_dir()))
-    _emit(printable(verify.to_text(outcome)))
+    _emit(printable(verify.to_text(outcome, load_lines(kb_dir()))))
     _emit(f"{monotonic() - started:.1f} s\n")
     if write and not outcome.faults:
         _emit(f"wrote {verify.write_result(kb_dir(), knowledge, outcome)}\n")

@@ -217,6 +217,22 @@ def test_the_text_tells_what_was_checked(kb: KnowledgeBase, tmp_path: Path) -> N
     assert lines[-1] == "1 fault"
 
 
+def test_another_patch_level_is_told_with_how_far_it_differs(kb: KnowledgeBase, tmp_path: Path) -> None:
+    tree = mutated(tmp_path, NEW, "return n;", "box_count_drop(box);")
+    result = verify.verify(kb, tree)
+    first = next(iter(result.sites))
+    same = dict(result.sites)
+    older = {**same, first: SiteLines(same[first].line + 7, {}), "a.site.gone": SiteLines(1, {})}
+
+    lines = verify.to_text(result, {"6.1.1": older, "5.10.1": older}).splitlines()
+    assert (
+        "the claims for 6.1 were read in 6.1.1: 1 of 2 sites stand at another line here, 1 more are not here"
+        in lines
+    )
+    assert "a fault may only mean that an update between 6.1.1 and 6.1.2 changed that code" in lines
+    assert "were read in" not in verify.to_text(result, {"6.1.2": older, "5.10.1": older})
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"\xfd7zXZ\x00 not really"])
 def test_what_is_no_archive_is_refused(kb: KnowledgeBase, tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "linux.tar.xz"

@@ -203,8 +203,14 @@ def verify_source(kb: KnowledgeBase, source: Source, codes: Sequence[CodeReferen
     )
 
 
-def to_text(result: Verified) -> str:
-    """Return a result as text: what was read, the faults, and counting statements by counter."""
+def to_text(result: Verified, kept: Mapping[str, Mapping[str, SiteLines]] | None = None) -> str:
+    """Return a result as text: what was read, the faults, and counting statements by counter.
+
+    Args:
+        result: The result.
+        kept: The results that were kept (`vnetkb.kb.verified.load_lines`): of another patch level of the same
+            series it is told how far it differs.
+    """
     rows = [("counter", "claimed", "unclaimed")]
     rows += [(row.counter, str(row.claimed), str(row.unclaimed)) for row in result.counters]
     width = max(len(row[0]) for row in rows)
@@ -215,9 +221,30 @@ def to_text(result: Verified) -> str:
     ]
     if not result.listed:
         lines.append(f"no site lists {result.series}: what this source does not have is no fault")
+    lines += _beside(result, kept or {})
     lines += (f"{fault.place}: {fault.subject}: {fault.text} [{fault.code}]" for fault in result.faults)
     lines.append(f"{len(result.faults)} fault{'' if len(result.faults) == 1 else 's'}")
     return "\n".join(lines) + "\n"
+
+
+def _beside(result: Verified, kept: Mapping[str, Mapping[str, SiteLines]]) -> Iterator[str]:
+    """Say how a source differs from the patch level of its series that the claims were read in."""
+    series = numbers(result.version)[:2]
+    for version, sites in kept.items():
+        if version == result.version or numbers(version)[:2] != series:
+            continue
+        both = result.sites.keys() & sites.keys()
+        moved = sum(1 for site in both if result.sites[site].line != sites[site].line)
+        gone = len(sites.keys() - result.sites.keys())
+        yield (
+            f"the claims for {result.series} were read in {version}: {moved} of {len(both)} sites stand at"
+            f" another line here, {gone} more are not here"
+        )
+        if result.faults:
+            yield (
+                f"a fault may only mean that an update between {version} and {result.version}"
+                " changed that code"
+            )
 
 
 def digest(kb: KnowledgeBase) -> str:
