@@ -237,11 +237,15 @@ class FakeHost:
         )
 
     def start(
-        self, shell: list[str], *options: str, env: Mapping[str, str] | None = None
+        self,
+        shell: list[str],
+        *options: str,
+        before: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start the collector in a process group of its own, as a terminal does."""
         return subprocess.Popen(
-            self.words(shell, *options),
+            [*before, *self.words(shell, *options)],
             env=self.environment(**(env or {})),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,14 +10,31 @@ import signal
 import subprocess
 import tarfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import rig
-from collectors.fake_host import QUICK, SCRIPT, SHELLS, FakeHost, add_interface, net_dev
+from collectors.fake_host import (
+    QEMU,
+    QUICK,
+    SCRIPT,
+    SHELLS,
+    STAT_FIELDS,
+    FakeHost,
+    Outcome,
+    add_interface,
+    add_process,
+    net_dev,
+)
 from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+from vnetkb.printable import printable
+from vnetkb.report import render_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +79,90 @@ def test_a_full_disk_is_one_clear_line(host: FakeHost, shell: list[str], size: s
     (line,) = outcome.stderr.splitlines()
     assert line.startswith("vnetkb-collect: ")
     assert "full" in line or "cannot write" in line
+
+
+NOWHERE_TO_WRITE = {
+    "few files": "mount -t tmpfs -o nr_inodes={limit} none {out}",
+    "quota": """truncate -s 120M {out}.image && mkfs.btrfs -q -M {out}.image >/dev/null &&
+        mkdir {out}.volume && mount -o loop {out}.image {out}.volume && btrfs quota enable {out}.volume &&
+        btrfs -q subvolume create {out}.volume/a && btrfs qgroup limit {limit} {out}.volume/a &&
+        mount --bind {out}.volume/a {out}""",
+    "read-only": "mount --bind {out} {out} && mount -o remount,bind,ro {out}",
+}
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("what", "limit"),
+    [("few files", "6"), ("few files", "20"), ("quota", "150K"), ("quota", "700K"), ("read-only", "")],
+)
+def test_where_nothing_can_be_written_one_line_says_so(host: FakeHost, what: str, limit: str) -> None:
+    if what == "quota" and shutil.which("mkfs.btrfs", path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
+        pytest.skip("NOT TESTED: btrfs-progs is not installed, which gives a quota")
+    left = host.root.parent / "left"
+    made = NOWHERE_TO_WRITE[what].format(out=host.out, limit=limit)
+    body = f"""PATH=$PATH:/usr/sbin:/sbin; {{ {made}; }} || exit 99
+        "$@"; rc=$?; ls -A {host.out} >{left}; exit $rc"""
+    host.file("proc/stat", os.urandom(200_000).hex() + "\n")
+
+    outcome = host.run(DASH, *QUICK, "--quiet", before=("unshare", "-m", "sh", "-c", body, "sh"))
+
+    if outcome.returncode == 99:
+        pytest.skip(f"NOT TESTED: no {what} can be made here")
+    assert outcome.returncode == 1, outcome.stderr
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("vnetkb-collect: ")
+    assert "full, or a quota" in line or "cannot write" in line
+    assert line.endswith("nothing was written")
+    assert left.read_text(encoding="ascii") == ""
+
+
+@needs_root
+def test_a_read_only_root(host: FakeHost, shell: list[str]) -> None:
+    body = f"""mount --bind {host.out} {host.out} && mount -o remount,bind,ro / || exit 99
+        ! true 2>/dev/null >{host.root}/x || exit 98; exec "$@" """
+
+    outcome = host.run(
+        shell, *QUICK, "--mask", "--device", "vnet3", before=("unshare", "-m", "sh", "-c", body, "sh")
+    )
+
+    if outcome.returncode == 99:
+        pytest.skip("NOT TESTED: no file system can be mounted again here")
+    assert outcome.bundle.manifest["masked"] is True
+    assert read_bundle(outcome.bundle.path).notices == ()
+    assert "ead-only" not in outcome.stderr
+
+
+@pytest.mark.parametrize("umask", ["000", "022", "077"])
+def test_the_umask_and_a_missing_home_change_nothing(host: FakeHost, shell: list[str], umask: str) -> None:
+    run = host.start(shell, *QUICK, "--mask", before=("sh", "-c", f'umask {umask}; exec "$@"', "sh"))
+    modes = set()
+    while run.poll() is None:
+        for folder, folders, files in os.walk(host.out):
+            for name in (*folders, *files):
+                with suppress(OSError):
+                    modes.add(Path(folder, name).lstat().st_mode & 0o077)
+    out, error = run.communicate()
+
+    assert "HOME" not in host.environment()
+    assert modes == {0}
+    assert Outcome(run.returncode, out, error).bundle.manifest["masked"] is True
+    assert {path.stat().st_mode & 0o777 for path in host.out.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--mask"])
+def test_nothing_goes_to_the_folder_for_temporary_files(
+    host: FakeHost, shell: list[str], option: str
+) -> None:
+    theirs = host.root / "theirs"
+    theirs.mkdir()
+    (host.root / "tmp").symlink_to(theirs)
+    os.utime(theirs, (1, 1))
+
+    outcome = host.run(shell, *QUICK, "--snapshots", "1", option, env={"TMPDIR": str(host.root / "tmp")})
+
+    assert outcome.returncode == 0
+    assert theirs.stat().st_mtime == 1
 
 
 def leftover(host: FakeHost, pid: int, mark: str) -> Path:
@@ -141,6 +242,33 @@ def test_root_does_not_write_where_everybody_may_replace_files(host: FakeHost, s
     assert host.run(shell, *QUICK, "--snapshots", "1").returncode == 0
 
 
+@needs_root
+@pytest.mark.parametrize("where", ["itself", "above", "through a link"])
+def test_root_does_not_write_where_another_user_may_replace_files(
+    host: FakeHost, shell: list[str], where: str
+) -> None:
+    owned, target = host.root / "theirs", host.root / "theirs" / "out"
+    target.mkdir(parents=True)
+    os.chown(target if where == "itself" else owned, 65534, 65534)
+    place = host.root / "tmp"
+    place.symlink_to(target)
+    output = str(place if where == "through a link" else target)
+
+    outcome = host.run(shell, *QUICK, "--output", output)
+
+    assert outcome.returncode == 1
+    assert "is another user's, who may replace files in it" in outcome.stderr
+    assert list(target.iterdir()) == []
+
+
+@needs_root
+def test_who_became_root_by_sudo_may_write_at_home(host: FakeHost, shell: list[str]) -> None:
+    os.chown(host.out, 1234, 1234)
+
+    assert host.run(shell, *QUICK, "--snapshots", "1", env={"SUDO_UID": "1234"}).returncode == 0
+    assert host.run(shell, *QUICK, "--snapshots", "1", env={"SUDO_UID": "1235"}).returncode == 1
+
+
 ODD_ENDS = (
     "a$(id)",
     "a`id`;b",
@@ -176,6 +304,77 @@ def test_names_with_every_legal_byte(host: FakeHost, shell: list[str], option: s
     else:
         assert not [name for name in ODD_NAMES if f"{name}/statistics" in text]
         assert text.count("maskedif") >= len(ODD_NAMES)
+    assert read_bundle(bundle.path).notices == ()
+
+
+LEGAL = bytes(sorted({*range(1, 256)} - {*b"/: \t\n\v\f\r"}))
+"""What the kernel lets stand in the name of an interface (dev_valid_name, net/core/dev.c)."""
+EVERY_BYTE = [os.fsdecode(LEGAL[at : at + 10] + b"acme") for at in range(0, len(LEGAL), 10)]
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--mask"])
+def test_interfaces_processes_and_machines_with_any_byte_in_their_names(
+    host: FakeHost, shell: list[str], option: str
+) -> None:
+    for name in EVERY_BYTE:
+        add_interface(host, name, tap=True)
+    dropped = net_dev(**dict.fromkeys(("vnet3", *EVERY_BYTE), 5))
+    host.file("proc/net/dev", os.fsencode(dropped))
+    # A thread's name holds any byte but 0; a VM's is taken from the arguments of QEMU and from libvirt.
+    comm = b"\n) R 9 acme\x1b[2J\xff"
+    host.file("proc/4711/task/4713/comm", comm + b"\n")
+    host.file("proc/4711/task/4713/stat", b"4713 (" + comm + b") " + STAT_FIELDS.encode() + b"\n")
+    host.file("proc/4711/task/4713/status", b"Name:\t\\n) R 9 acme\x1b[2J\xff\nState:\tS (sleeping)\n")
+    machine = LEGAL.replace(b"'", b"").replace(b"\\", b"") + b"acme /:"
+    host.file("listed", b" Id   Name   State\n----\n 1    " + machine + b"   running\n\n")
+    host.file("stats", b"Domain: '" + machine + b"'\n  state.state=1\n  net.count=0\n\n")
+    host.command(
+        "virsh",
+        f"""case "$*" in *domstats*) cat {host.root}/stats ;; *list*) cat {host.root}/listed ;;
+        *) exit 1 ;; esac""",
+    )
+
+    outcome = host.run(shell, *QUICK, "--snapshots", "1", option)
+
+    bundle = outcome.bundle
+    whole = b"\n".join(bundle.members.values())
+    if option == "--quiet":
+        for name in EVERY_BYTE:
+            assert os.fsencode(name) + b"/statistics/tx_dropped:5\n" in whole
+        assert machine in whole
+    else:
+        assert b"acme" not in whole
+    assert read_bundle(bundle.path).notices == ()
+    knowledge = load_kb()
+    told = render_text(
+        diagnose(build(read_bundle(bundle.path), knowledge), knowledge, every=True), every=True
+    )
+    assert "\x1b" not in printable(told)
+
+
+def test_what_vanishes_between_the_list_and_the_reading_costs_no_other(
+    host: FakeHost, shell: list[str]
+) -> None:
+    add_interface(host, "vnet9", tap=True)
+    add_process(host, 4900, "qemu-system-x86", QEMU, threads={4900: "qemu-system-x86", 4901: "CPU 0/KVM"})
+    host.link("proc/4900/fd/25", "/dev/net/tun")
+    host.file("proc/4900/fdinfo/25", "iff:\tvnet9\n")
+    # All lists go to xargs; the first one is of interfaces.
+    gone = f"rm -rf {host.root}/sys/class/net/vnet9 {host.root}/proc/4900 {host.root}/proc/4711/task/4712"
+    host.command("xargs", f'{gone}; exec {shutil.which("xargs")} "$@"')
+
+    bundle = host.run(shell, *QUICK).bundle
+
+    for snapshot in (0, 1):
+        counters = bundle.text("sysfs-net", snapshot)
+        assert "vnet3/statistics/tx_dropped:5\n" in counters
+        assert "vnet9/" not in counters
+        tasks = bundle.text("task-schedstat", snapshot)
+        assert "/4711/task/4711/" in tasks
+        assert "/900/task/900/" in tasks
+        assert "/4900/" not in tasks
+        assert bundle.capture("sysfs-net", snapshot)["truncated"] is False
+    assert "iff:\tvnet3" in bundle.text("tun-fdinfo")
     assert read_bundle(bundle.path).notices == ()
 
 

@@ -151,7 +151,9 @@ CORPUS = {
     "proc-status": f"/proc/4711/task/4711/status:Name:\t{PROCESS}\n/proc/4711/task/4711/status:State:\tS (sleeping)\n"
     "/proc/4711/task/4712/status:Name:\tCPU 0/KVM\n",
     "task-schedstat": "/proc/4711/task/4711/schedstat:1 2 3\n",
-    "task-stat": f"/proc/4711/task/4711/stat:4711 ({PROCESS}) S 1 2\n/proc/900/task/900/stat:900 (vhost-4711) S 1 2\n",
+    "task-stat": f"/proc/4712/task/4712/stat:4712 (\n/proc/4712/task/4712/stat:) R 9 {PROCESS}\n"
+    f"/proc/4712/task/4712/stat:7 ({PROCESS}) S 1 2\n"
+    f"/proc/4711/task/4711/stat:4711 ({PROCESS}) S 1 2\n/proc/900/task/900/stat:900 (vhost-4711) S 1 2\n",
     "task-wchan": "/proc/4711/task/4711/wchan:poll\n",
     "task-cgroup": f"/proc/4711/task/4711/cgroup:0::/machine.slice/{SCOPE}/libvirt/vcpu0\n"
     f"/proc/4712/task/4712/cgroup:4:cpu,cpuacct:/kubepods.slice/pod{UUID.replace('-', '_')}.slice/{TENANT}.service\n",

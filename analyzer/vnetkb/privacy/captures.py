@@ -33,6 +33,8 @@ _MACHINE = re.compile(r"(?:qemu-[0-9]+-)?(.+)\.libvirt-(?:qemu|lxc)")
 _SUFFIX = re.compile(r"\.(?:scope|slice|service|mount|socket|partition)$")
 _PLAIN_VALUE = re.compile(r"(?:[0-9][0-9.:]*|0x[0-9a-fA-F]+|on|off|yes|no|true|false|)")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9a-z]+)*")
+_THREAD = re.compile(r"[0-9]+ \(")
+_NUMBERS = re.compile("[A-Za-z][ 0-9-]*")
 _TRACED = re.compile(r"( *)(.*?)-([0-9]+) +(?:\([ 0-9-]+\) +)?\[[0-9]+\]")
 _LOGGED = re.compile(r"(?:device |port [0-9]+\(|dev )([^ ()]+)|([^ ()\[\]]+): ?")
 _KILLED = re.compile(
@@ -425,11 +427,18 @@ def _mask_status(text: str, context: Context) -> str:
 
 
 def _mask_stat(text: str, context: Context) -> str:
+    """Mask threads' names, which the kernel prints as they are: with a line feed in it, one has two lines."""
+
     def line(row: str) -> str:
-        start, end = row.find(" ("), row.rfind(") ")
-        if start < 0 or end < start:
+        head, mark, rest = row.partition("/stat:")
+        if not mark:
             return context.text(row)
-        return row[: start + 2] + context.name("process", row[start + 2 : end]) + row[end:]
+        number = _THREAD.match(rest)
+        start, end = number.end() if number is not None else 0, rest.rfind(") ")
+        if end < start or not _NUMBERS.fullmatch(rest, end + 2):
+            end = len(rest)
+        name = rest[start:end]
+        return head + mark + rest[:start] + (context.name("process", name) if name else "") + rest[end:]
 
     return _each_line(text, line)
 
