@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import tarfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -38,6 +39,55 @@ def zipped(data: bytes) -> bytes:
         archive.writestr("guest/s1/guest-clock", b"uptime 9.0 1.0\n")
         archive.writestr("guest/manifest.kv", data)
     return out.getvalue()
+
+
+def tarred(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write a tar archive as somebody packs the files of an unpacked container."""
+    file = folder / "guest.tgz"
+    with tarfile.open(file, "w:gz") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(f"vnetkb-guest-web01/{name}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return file
+
+
+def test_a_tar_archive_gives_the_same(tmp_path: Path) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+    files = {
+        "0/guest-clock": b"uptime 5.0 1.0\n", "s1/guest-clock": b"uptime 9.0 1.0\n",
+        "manifest.kv": b"system=linux\n",
+    }  # fmt: skip
+    joined = with_guest(bundle, "web01", tarred(tmp_path, files))
+
+    assert joined.data("guest-clock", 0, "guest:web01") == b"uptime 5.0 1.0\n"
+    assert joined.data("guest-clock", 1, "guest:web01") == b"uptime 9.0 1.0\n"
+    assert joined.data("guest-manifest", 0, "guest:web01") == b"system=linux\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"notes.txt": b"x"}, "nothing that a guest's collector takes"),
+        ({"../../0/guest-clock": b"x"}, r"\.\."),
+    ],
+    ids=["something-else", "outside"],
+)
+def test_another_tar_archive_is_refused_by_name(tmp_path: Path, files: dict[str, bytes], said: str) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+
+    with pytest.raises(UnusableInput, match=said) as refused:
+        with_guest(bundle, "web01", tarred(tmp_path, files))
+    assert "guest.tgz" in str(refused.value)
+
+
+def test_a_tar_archive_that_was_cut_is_refused_by_name(tmp_path: Path) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+    file = tarred(tmp_path, {"0/guest-clock": bytes(range(256)) * 200})
+    file.write_bytes(file.read_bytes()[:-100])
+
+    with pytest.raises(UnusableInput, match=r"guest\.tgz"):
+        with_guest(bundle, "web01", file)
 
 
 @pytest.mark.parametrize(

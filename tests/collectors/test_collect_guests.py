@@ -73,6 +73,18 @@ def add_libvirt(host: FakeHost, said: dict[str, str], *, names: str = "web01") -
         file = host.root / f"answer-{number}"
         file.write_text(text + "\n", encoding="ascii")
         cases.append(f'*qemu-agent-command*\\"{command}\\"*) exec cat {shlex.quote(str(file))} ;;')
+    ports = host.root / "ports"
+    ports.write_text(
+        " Interface   Type     Source   Model    MAC\n"
+        "------------------------------------------------------------\n"
+        " vnet3       bridge   br0      virtio   52:54:00:aa:bb:01\n"
+        " -           bridge   br1      virtio   52:54:00:aa:bb:02\n\n",
+        encoding="ascii",
+    )
+    cases.append(f'*"domiflist --domain"*) exec cat {shlex.quote(str(ports))} ;;')
+    counted = host.root / "counted"
+    counted.write_text("vnet3 rx_drop 509\nvnet3 tx_drop 0\n\n", encoding="ascii")
+    cases.append(f'*"domifstat --domain"*"--interface vnet3"*) exec cat {shlex.quote(str(counted))} ;;')
     listed = host.root / "names"
     listed.write_text(names + "\n\n", encoding="utf-8")
     host.command(
@@ -113,6 +125,40 @@ def test_a_guest_through_libvirt(host: FakeHost, shell: list[str]) -> None:
     assert b"192.0.2.77" not in b"".join(bundle.members.values())
     assert b"52:54:00:aa:bb:01" in bundle.members["guest/web01/0/agent-interfaces"]
     assert not any("escaped" in name for name in bundle.members)
+
+
+def test_libvirts_counters_of_the_ports_are_taken_when_the_guest_is_asked(
+    host: FakeHost, shell: list[str]
+) -> None:
+    add_libvirt(host, answers())
+    bundle = host.run(shell, *QUICK, "--guest", "web01").bundle
+    found = captures(bundle)
+
+    for sample in (0, 1):
+        text = bundle.members[f"guest/web01/{sample}/virsh-domifstat"]
+        assert text.split() == b"vnet3 rx_drop 509 vnet3 tx_drop 0".split()
+    moments = [
+        found[name, 1]["start_monotonic_s"] for name in ("guest-clock", "virsh-domifstat", "agent-interfaces")
+    ]
+    assert moments == sorted(moments)
+    # a port that is not there is not asked for, and what is not asked of a guest is not taken
+    assert not any("--interface -" in line for line in host.called("virsh"))
+    assert not any(
+        row["id"] == "virsh-domifstat" for row in host.run(shell, *QUICK).bundle.manifest["captures"]
+    )
+
+
+def test_a_vm_whose_libvirt_job_hangs_costs_its_time_and_no_other_virsh(host: FakeHost) -> None:
+    add_libvirt(host, answers())
+    place = host.bin / "virsh"
+    place.write_text(place.read_text().replace("esac", "*domifstat*) exec /bin/sleep 100 ;;\nesac", 1))
+    (host.root / "counted").unlink()
+    place.write_text(re.sub(r'\*"domifstat[^;]*;;', "", place.read_text()))
+    bundle = host.run(["dash"], *QUICK, "--guest", "web01").bundle
+
+    assert captures(bundle)["virsh-domifstat", 0]["absent"]["reason"] == "timed-out"
+    assert captures(bundle)["guest-clock", 1]["path"]
+    assert bundle.capture("virsh-domstats", 1)["path"]
 
 
 def test_the_guests_samples_lie_inside_the_hosts_interval(host: FakeHost) -> None:

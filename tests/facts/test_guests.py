@@ -17,6 +17,8 @@ from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from vnetkb.diagnosis import Diagnosis
 
 WRITTEN = Path(__file__).parents[1] / "parsers" / "fixtures" / "written"
@@ -124,6 +126,44 @@ def test_posted_buffers_are_those_of_the_receive_queue(
     captures = {"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO}
     captures |= {f"guest:web01/{n}/virtqueue-status": ring(*indices) for n in (0, 1)}
     bundle = read_bundle(Host([Device("vnet3")], captures=captures).write(tmp_path))
+    fact = build(bundle, load_kb()).subjects["tap", "vnet3"].fact("ring.avail")
+
+    assert fact.ends == (avail, avail)
+
+
+def queues(posted: Mapping[int, int]) -> str:
+    """Return what QEMU says of a NIC's even queues, the last of which is the control queue's neighbour."""
+    path, text = "/machine/peripheral/net0/virtio-backend", ""
+    for queue, buffers in posted.items():
+        status = json.dumps({"return": {"vring-num": 256}})
+        element = json.dumps({"return": {"avail": {"idx": 1000 + buffers}, "used": {"idx": 1000}}})
+        text += f"@ {path} {queue}\n{status}\n{element}\n"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("attached", "posted", "avail"),
+    [
+        (4, {0: 200, 2: 0, 4: 180, 6: 190, 8: 0}, 0),  # four pairs of queues: 8 is for control
+        (2, {0: 200, 2: 150, 4: 0, 6: 0, 8: 0}, 150),  # the guest uses two of its four
+        (1, {0: 77, 2: 0}, 77),
+        (1, {0: 12}, 12),
+    ],
+)
+def test_the_emptiest_of_the_receive_queues_in_use_counts_and_never_the_one_for_control(
+    tmp_path: Path, attached: int, posted: dict[int, int], avail: int
+) -> None:
+    captures = {"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO}
+    data = {"type": "tap", "multi_queue": True, "numqueues": attached, "numdisabled": 0}
+    link = {
+        "ifindex": 7, "ifname": "vnet3", "flags": ["UP"], "mtu": 1500, "link_type": "ether",
+        "linkinfo": {"info_kind": "tun", "info_data": data},
+    }  # fmt: skip
+    for n in (0, 1):
+        captures[f"guest:web01/{n}/virtqueue-status"] = queues(posted)
+        captures[f"host/{n}/ip-link"] = json.dumps([link])
+    device = Device("vnet3", tun_flags="0x5102")
+    bundle = read_bundle(Host([device], captures=captures).write(tmp_path))
     fact = build(bundle, load_kb()).subjects["tap", "vnet3"].fact("ring.avail")
 
     assert fact.ends == (avail, avail)

@@ -18,7 +18,7 @@ from vnetkb.facts.topology import Topology
 from vnetkb.kb.load import load_kb
 
 RECORDED = sorted(guests.BUNDLES.glob("*.tar.gz"))
-RINGS = [path for path in RECORDED if guests.SCENARIOS[path.name.rpartition("-")[0]][2] is guests.RING]
+RINGS = [path for path in RECORDED if guests.SCENARIOS[path.name.rpartition("-")[0]].wanted is guests.RING]
 SIZE_LIMIT = 150_000
 
 
@@ -37,7 +37,7 @@ def observed(bundle: Path) -> Any:  # noqa: ANN401 - whatever the facts room ret
 
 
 def test_the_cause_that_was_made_is_the_one_that_is_named(bundle: Path) -> None:
-    said, right = guests.judge(bundle, guests.SCENARIOS[scenario(bundle)][2])
+    said, right = guests.judge(bundle, guests.SCENARIOS[scenario(bundle)])
 
     assert right, said
 

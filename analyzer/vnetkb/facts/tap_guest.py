@@ -51,7 +51,10 @@ def _avail(tap: TapFacts) -> Fact:
     if guest is None or guest.first(RINGS) is None:
         return _without(name, RINGS)
     nic = tap.topology.nic_id(tap.name)
-    ends = tuple(_fewest(rows, nic, alone=len(guest.taps) == 1) for rows in guest.each(RINGS))
+    attached = tap.fact("tap.queue_count").value
+    queues = attached if isinstance(attached, int) and attached > 0 else None
+    alone = len(guest.taps) == 1
+    ends = tuple(_fewest(rows, nic, queues, alone=alone) for rows in guest.each(RINGS))
     known = [end for end in ends if end is not None]
     if not known:
         return Fact(
@@ -60,11 +63,18 @@ def _avail(tap: TapFacts) -> Fact:
     return Fact(name, min(known), ends, captures=guest.paths(RINGS))
 
 
-def _fewest(rows: Iterable[Any] | None, nic: str | None, *, alone: bool) -> int | None:
-    """The fewest buffers of any receive queue: even queues, the last of the device being for control."""
+def _fewest(rows: Iterable[Any] | None, nic: str | None, queues: int | None, *, alone: bool) -> int | None:
+    """The fewest buffers of any receive queue in use.
+
+    Queues 0, 2, 4 … receive, as many as the tap has attached; those that the guest does not use are empty,
+    and the one after the last pair is for control (drivers/net/virtio_net.c virtnet_find_vqs).
+    """
     mine = [row for row in rows or () if (nic and f"/{nic}/" in row.path) or (alone and not nic)]
-    posted = [row.posted for row in mine if row.posted is not None]
-    return min(posted[:-1] if len(posted) > 1 else posted, default=None)
+    posted = {row.queue // 2: row.posted for row in mine if row.posted is not None}
+    if queues is not None:
+        return min((buffers for pair, buffers in posted.items() if pair < queues), default=None)
+    known = [posted[pair] for pair in sorted(posted)]
+    return min(known[:-1] if len(known) > 1 else known, default=None)
 
 
 @provides("guest.nic_up")

@@ -37,6 +37,8 @@ SWAPPED = {
 DOUBLED = ("rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
 # Columns of `ip -s link` and what people call them; the JSON keys are the statistic without its direction.
 IP_LINK_NAMES = {"missed_errors": "missed", "nohandler": "nohandler", "over_errors": "overrun"}
+OTHER_WAY = {"tx": "rx", "rx": "tx"}
+DOMIFSTAT = {"packets": "packets", "bytes": "bytes", "errors": "errs", "dropped": "drop"}
 NET_DEV_NAMES = {
     "rx_errors": ("rx_errors", "receive errs"),
     "tx_errors": ("tx_errors", "transmit errs"),
@@ -68,8 +70,28 @@ def of(device: DeviceFacts, field: str, delta: int | None, peak_rate: float) -> 
         delta: What sysfs says, to compare with.
         peak_rate: Highest rate seen, packets/s: two readings that lie apart in time may differ by that.
     """
-    found = (_witness(device, view, field, delta, peak_rate) for view in _views(device, field))
+    found = [_witness(device, view, field, delta, peak_rate) for view in _views(device, field)]
+    found.append(_domifstat(device, field, delta))
     return tuple(witness for witness in found if witness is not None)
+
+
+def _domifstat(device: DeviceFacts, field: str, delta: int | None) -> Witness | None:
+    """Libvirt's view at the two moments when the guest was asked: they lie between the snapshots."""
+    vm = device.topology.vm(device.name) if device.kind == "tap" else None
+    way, _, what = field.partition("_")
+    if vm is None or what not in DOMIFSTAT:
+        return None
+    key = f"{OTHER_WAY[way]}_{DOMIFSTAT[what]}"
+    capture, scope = "virsh-domifstat", f"guest:{vm}"
+    values = [
+        (device.tables.get(capture, n, scope=scope) or {}).get(device.name, {}).get(key) for n in (0, 1)
+    ]
+    if all(value is None for value in values):
+        return None
+    moved = difference(*values, same_device=device.same_device, u32=device.is_u32(field))
+    paths = tuple(device.tables.path(capture, n, scope) for n in (0, 1) if values[n] is not None)
+    agrees = None if moved is None or delta is None else moved <= delta
+    return Witness(f"virsh domifstat {key}", moved, agrees, paths)
 
 
 def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, rate: float) -> Witness | None:
@@ -106,7 +128,7 @@ def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
     views += _ovs_views(device, field)
     if device.kind == "tap" and column == "dropped":
         # libvirt shows a tap from the guest's side: the host's tx_dropped is its rx.drop.
-        other = {"tx": "rx", "rx": "tx"}[direction]
+        other = OTHER_WAY[direction]
         label = f"virsh domstats {other}.drop"
         views.append(_View(label, "virsh-domstats", 0.0, partial(_libvirt, f"{other}_drop")))
     return tuple(views)
