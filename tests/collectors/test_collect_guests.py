@@ -198,6 +198,7 @@ def test_windows_gets_the_other_script(host: FakeHost) -> None:
     )
     assert request["path"] == "powershell.exe"
     assert "$env:VNETKB_OUTPUT='-'" in request["arg"][-1]
+    assert request["arg"][-1].endswith("-join [char]10;if(-not $t){$t=[Console]::In.ReadToEnd()};iex $t")
     assert len(sent) < 128 * 1024
 
 

@@ -436,7 +436,7 @@ def as_made(bundle: Path, scenario: Scenario) -> str:
         wrong.append("guest-exec is not named as blocked")
     if scenario.answers == "no":
         row = rows["agent-info", 0]
-        if not row["absent"] or not row["remark"]:
+        if not row["absent"] or not row.get("remark"):
             wrong.append("the silent agent is not named, or not what to do")
     # and nothing of the host is lost by it
     host = [row for row in manifest["captures"] if row["scope"] == "host" and row["absent"]]
