@@ -8,6 +8,8 @@ const CJK = "\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff";
 const PIECES = new RegExp(`[a-z0-9_]+|[${CJK}]+`, "g");
 const IDEOGRAPH = new RegExp(`[${CJK}]`);
 const MOST = 60;
+// Chinese pairs reach over the ends of words, so that a place need not have all of them.
+const ENOUGH = 0.7;
 
 function stem(word) {
   if (word.length < 5 || /[^a-z]/.test(word)) return word;
@@ -21,9 +23,9 @@ function stem(word) {
   return word.length > 3 && word.at(-1) === word.at(-2) ? word.slice(0, -1) : word;
 }
 
-function terms(query, noise) {
+function terms(query, noise, particles) {
   const found = [];
-  for (const piece of query.toLowerCase().match(PIECES) || []) {
+  for (const piece of query.toLowerCase().replace(particles, "").match(PIECES) || []) {
     if (IDEOGRAPH.test(piece)) {
       if (piece.length === 1) found.push(piece);
       for (let i = 0; i + 1 < piece.length; i++) found.push(piece.slice(i, i + 2));
@@ -41,6 +43,7 @@ class Index {
     this.words = data.words;
     this.sorted = Object.keys(data.words).sort();
     this.noise = new Set(data.noise);
+    this.particles = new RegExp(`[${data.particles}]`, "g");
   }
 
   // Sections that hold a word, or a word that begins so, with how much that counts.
@@ -71,7 +74,7 @@ class Index {
   }
 
   find(query) {
-    const words = terms(query, this.noise);
+    const words = terms(query, this.noise, this.particles);
     const scores = new Map();
     for (const word of words) {
       for (const [section, score] of this.holders(word)) {
@@ -81,20 +84,24 @@ class Index {
         scores.set(section, known);
       }
     }
-    const plain = query.toLowerCase().replace(/\s+/g, " ").trim();
+    const phrase = this.plain(query);
     const all = [...scores.values()];
     const most = Math.max(0, ...all.map((each) => each.words));
-    const best = all.filter((each) => each.words === most);
+    const best = all.filter((each) => each.words === most || each.words >= ENOUGH * words.length);
     for (const each of best) {
-      const [, title, kind] = this.sections[each.section];
-      const heading = title.toLowerCase();
-      if (heading === plain) each.score *= 3;
-      else if (heading.includes(plain)) each.score *= 1.6;
-      each.score *= { counter: 1.3, rule: 1.15, page: 1.15, tool: 1.1 }[kind] || 1;
+      const [, title, headline, weight] = this.sections[each.section];
+      const headings = [title, headline].map((heading) => this.plain(heading));
+      if (headings.includes(phrase)) each.score *= 3;
+      else if (headings.some((heading) => heading.includes(phrase))) each.score *= 1.6;
+      each.score *= weight * (each.words / words.length) ** 3;
       each.score /= 1 + title.length / 200;
     }
     best.sort((a, b) => b.score - a.score || a.section - b.section);
     return { complete: most === words.length && most > 0, found: best };
+  }
+
+  plain(text) {
+    return text.toLowerCase().replace(this.particles, "").replace(/\s+/g, " ").trim();
   }
 }
 
@@ -110,7 +117,7 @@ function show(index, query) {
   const said = found.length === 0 ? state.dataset.none : complete ? state.dataset.some : state.dataset.any;
   state.textContent = said.replace("{number}", found.length).replace("{words}", query.trim());
   for (const { section } of found.slice(0, MOST)) {
-    const [url, title, , kind, page, text] = index.sections[section];
+    const [url, title, , , kind, page, text] = index.sections[section];
     const item = document.createElement("li");
     const link = document.createElement("a");
     link.href = url;

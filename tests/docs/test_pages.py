@@ -147,6 +147,7 @@ def test_no_chinese_word_is_left_over() -> None:
         ("Drops, dropped, dropping!", ["drop", "drop", "drop"]),
         ("vnet 丢包", ["vnet", "丢包"]),
         ("环形队列满", ["环形", "形队", "队列", "列满"]),
+        ("队列已满了", ["队列", "列满"]),
         ("包", ["包"]),
         ("tun_net_xmit()", ["tun_net_xmit", "tun", "net", "xmit"]),
         ("vm-exit", ["vm", "exit"]),

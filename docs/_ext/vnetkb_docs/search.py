@@ -2,8 +2,8 @@
 """The search: an index of sections, in place of Sphinx's index of pages.
 
 Pages hold dozens of counters each, so only a section is an answer. Chinese is written without blanks, so it
-is cut into pairs of neighbouring characters, which finds any phrase without a dictionary. Identifiers are
-found whole and in their parts. `_static/search.js` reads the index and cuts what is asked for alike.
+is cut into pairs of neighbouring characters, which finds any phrase without a dictionary; particles go first,
+so that 队列满 finds 队列已满. Identifiers are found whole and in their parts. `_static/search.js` reads the index and cuts what is asked for alike.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _PIECES = re.compile(f"[a-z0-9_]+|[{CJK}]+")
 _IDEOGRAPH = re.compile(f"[{CJK}]")
+PARTICLES = "的了已被"
+_PARTICLES = re.compile(f"[{PARTICLES}]")
 _DOUBLED = 4
 _STEMMED = 5
 EXCERPT = 150
@@ -75,6 +77,10 @@ NOISE = frozenset(
 )
 TITLE, NAME, LEAD, BODY = 12, 8, 5, 1
 """How much a word counts by where it is: the title, a tool's name, the first line, the text."""
+WEIGHTS = {"counter": 1.3, "remedy": 1.3, "rule": 1.2, "page": 1.15, "tool": 1.1}
+"""How much more than others a section of that kind is what people look for."""
+SUBJECT = 1.1
+"""How much more what is said of a tap counts than the same of another device: it is what this is about."""
 
 
 def stem(word: str) -> str:
@@ -92,7 +98,7 @@ def stem(word: str) -> str:
 
 def terms(text: str) -> Iterator[str]:
     """Yield what a text is found by."""
-    for piece in _PIECES.findall(text.lower()):
+    for piece in _PIECES.findall(_PARTICLES.sub("", text.lower())):
         if _IDEOGRAPH.match(piece):
             if len(piece) == 1:
                 yield piece
@@ -112,7 +118,8 @@ class Entry:
         title: Its heading.
         kind: `counter`, `rule`, …, or `page` for the beginning of a page.
         page: The heading of its page, empty at its beginning.
-        lead: Its first line.
+        headline: What it is in words where its heading is an id; the English heading of a translated page.
+        lead: What is shown of it.
         names: Other names that it goes by.
         text: Its own text.
     """
@@ -121,6 +128,7 @@ class Entry:
     title: str
     kind: str
     page: str
+    headline: str
     lead: str
     names: str
     text: str
@@ -136,13 +144,17 @@ def entries(env: BuildEnvironment) -> Iterator[Entry]:
             own = [_plain(c) for c in section.children if not isinstance(c, nodes.section | nodes.title)]
             text = " ".join(part for part in own if part)
             anchor = f"#{section['ids'][0]}" if page else ""
-            lead = section.get("kb-title", "")
+            said = section.get("kb-title", "")
+            # The anchor of what is written by hand is its English heading, in every language.
+            by_hand = "kb-kind" not in section and not section["ids"][0].startswith("page-")
+            english = section["ids"][0].replace("-", " ") if by_hand else ""
             yield Entry(
                 url=f"{docname}.html{anchor}",
                 title=title,
                 kind=section.get("kb-kind", "" if page else "page"),
                 page=page,
-                lead=lead or text[:EXCERPT],
+                headline=said or english,
+                lead=said or (text if len(text) <= EXCERPT else text[:EXCERPT].rstrip() + "…"),
                 names=" ".join(section.get("kb-names", ())),
                 text=text,
             )
@@ -160,6 +172,12 @@ def _plain(node: nodes.Node | None) -> str:
     return " ".join(text for child in node.children if (text := _plain(child)))
 
 
+def weight_of(entry: Entry) -> float:
+    """Return how much more than another section one is what people look for."""
+    about_taps = entry.kind in {"counter", "rule"} and re.match(r"tap\b", entry.title) is not None
+    return round(WEIGHTS.get(entry.kind, 1.0) * (SUBJECT if about_taps else 1.0), 3)
+
+
 def index(found: list[Entry]) -> dict[str, Any]:
     """Return the index as the script reads it."""
     words: dict[str, dict[int, int]] = defaultdict(dict)
@@ -169,18 +187,18 @@ def index(found: list[Entry]) -> dict[str, Any]:
             (BODY, entry.text),
             (LEAD, entry.lead),
             (NAME, entry.names),
-            (TITLE, entry.title),
+            (TITLE, f"{entry.title} {entry.headline}"),
         ):
             for term in terms(text):
                 words[term][number] = max(weight, words[term].get(number, 0))
-        excerpt = (
-            entry.lead if entry.lead and len(entry.lead) <= EXCERPT else entry.text[:EXCERPT].rstrip() + "…"
-        )
         kind = "" if entry.kind in {"", "page"} else _(entry.kind)
-        sections.append([entry.url, entry.title, entry.kind, kind, entry.page, excerpt])
+        sections.append(
+            [entry.url, entry.title, entry.headline, weight_of(entry), kind, entry.page, entry.lead]
+        )
     return {
         "sections": sections,
         "noise": sorted(NOISE),
+        "particles": PARTICLES,
         "words": {word: [part for pair in at.items() for part in pair] for word, at in sorted(words.items())},
     }
 
