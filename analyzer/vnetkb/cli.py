@@ -715,7 +715,8 @@ def _place_of(name: str) -> tuple[str, str]:
     found = look_up(load_kb(), name)
     if not isinstance(found, Explanation):
         raise UsageProblem(" ".join(near_to_text(name, found).split()))
-    return found.reference.page, found.reference.anchor
+    place = found.reference
+    return ("index", "") if place is None else (place.page, place.anchor)
 
 
 def _browse(uri: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulated import Device, Host
+from vnetkb import paths
 
 RULE = """\
 id: site-qos-agent
@@ -84,7 +85,26 @@ def test_a_sites_own_rule_and_remedy_are_in_the_answer(bundle: Path, mine: Path)
     assert (finding["verdict"], finding["cause"]) == ("likely", "site-qos-agent")
     assert [remedy["command"] for remedy in finding["remedies"]] == ["qos-agent apply vnet3"]
     assert vnetkb("kb", "test", "--kb", mine).returncode == 0
-    assert vnetkb("explain", "site-qos-agent", "--kb", mine).returncode == 0
+
+
+def test_what_only_an_overlay_knows_has_no_place_in_the_reference(bundle: Path, mine: Path) -> None:
+    counter = "reference/counters/tap.html#tap.tx_dropped"
+    (finding,) = json.loads(vnetkb("analyze", "--format", "json", "--kb", mine, bundle).stdout)["findings"]
+    assert finding["reference"] == {"counter": counter, "cause": None}
+    for form in ("text", "markdown", "html"):
+        said = vnetkb("analyze", "--format", form, "--kb", mine, bundle).stdout
+        assert counter in said
+        assert "#site-qos-agent" not in said
+    explained = vnetkb("explain", "site-qos-agent", "--kb", mine)
+    assert (explained.returncode, explained.stderr) == (0, "")
+    assert ".html" not in explained.stdout
+    assert ".html#tap-ring-size-zero" in vnetkb("explain", "tap-ring-size-zero", "--kb", mine).stdout
+
+
+def test_a_rule_of_ours_that_an_overlay_replaces_has_no_place_in_the_reference(mine: Path) -> None:
+    ours = paths.kb_dir() / "rules/tap/tap-ring-burst.yaml"
+    (mine / "rules/site/tap-ring-burst.yaml").write_bytes(ours.read_bytes())
+    assert ".html" not in vnetkb("explain", "tap-ring-burst", "--kb", mine).stdout
 
 
 def test_a_later_overlay_takes_the_place_of_an_earlier_one(bundle: Path, mine: Path, tmp_path: Path) -> None:

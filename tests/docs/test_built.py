@@ -54,6 +54,7 @@ def test_every_address_is_an_anchor_of_its_page(built: Path, language: str) -> N
     for name in names:
         found = explainer.explain(name)
         assert isinstance(found, Explanation), name
+        assert found.reference is not None, name
         page = found.reference.page
         if page not in anchors:
             anchors[page] = set(re.findall(r' id="([^"]+)"', _html(built, language, page)))

@@ -14,6 +14,7 @@ from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Gro
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, conclude, effect_of, judge, standing, worded
 from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
 from vnetkb.facts.model import Notice
+from vnetkb.kb.address import published
 from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, SpeaksOf, Status, facts_of
 from vnetkb.language import mark, tr
 
@@ -136,6 +137,8 @@ def _finding(
         observation.picture,
         _alarm(observation, kb, harm),
         _deeper(kb, judged, cause),
+        published(kb, "counter", symptom.counter) if symptom.counter else None,
+        published(kb, "rule", cause.id) if cause else None,
     )
 
 

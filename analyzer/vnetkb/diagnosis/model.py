@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Watch, Witness
     from vnetkb.facts.picture import Picture
+    from vnetkb.kb.address import Address
     from vnetkb.kb.model import Harm, Remedy, Rule, Status
     from vnetkb.kb.reference import Site
 
@@ -97,6 +98,7 @@ class Finding(NamedTuple):
     ``scope`` is the kind and the name of what its cause is decided by: findings that share both are a group.
     ``picture`` gives what can be drawn and quoted of it. ``alarm`` is there for ports of Open vSwitch.
     ``deeper`` names the causes that refine its cause and are not decided: why it came to that is open.
+    ``counter_at`` and ``cause_at`` are where the published reference tells of the counter and of the cause.
     """
 
     id: str
@@ -116,6 +118,8 @@ class Finding(NamedTuple):
     picture: Picture | None = None
     alarm: Alarm | None = None
     deeper: tuple[str, ...] = ()
+    counter_at: Address | None = None
+    cause_at: Address | None = None
 
 
 class Group(NamedTuple):

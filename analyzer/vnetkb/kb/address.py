@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from vnetkb.kb.model import KnowledgeBase
+
 
 class Address(NamedTuple):
     """A place in the reference.
@@ -61,3 +63,31 @@ def address(kind: str, identity: str, area: str = "") -> Address:
         KeyError: There is no such kind.
     """
     return Address(_PAGES[kind](identity, area), identity)
+
+
+_DOCUMENTS: Mapping[str, str] = {
+    "counter": "counters",
+    "site": "sites",
+    "fact": "facts",
+    "rule": "rules",
+    "remedy": "remedies",
+    "capture": "captures",
+    "behaviour": "behaviours",
+    "harm": "harm",
+}
+
+
+def published(kb: KnowledgeBase, kind: str, identity: str) -> Address | None:
+    """Return where the reference tells of an item, `None` of what an overlay brought: no page tells of that.
+
+    Args:
+        kb: The knowledge base that the item is in.
+        kind: One of `KINDS`.
+        identity: The item's id.
+
+    Raises:
+        KeyError: There is no such kind.
+    """
+    if (_DOCUMENTS.get(kind), identity) in kb.added:
+        return None
+    return address(kind, identity, kb.rules[identity].area if kind == "rule" else "")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vnetkb import paths, wide
 from vnetkb.errors import UsageProblem
 from vnetkb.kb import kernels, model
-from vnetkb.kb.address import Address, address
+from vnetkb.kb.address import Address, address, published
 from vnetkb.kb.verified import load_lines
 from vnetkb.language import Catalogue, Language, catalogue, mark, tr, tr_name
 
@@ -96,7 +96,8 @@ class Explanation:
         kernel: What was done with the kernel asked for; empty without one.
         sections: What there is to say.
         also: Other things of the same name.
-        reference: Where the published reference tells of it, as `vnetkb docs` opens it.
+        reference: Where the published reference tells of it, as `vnetkb docs` opens it; `None` for what
+            only an overlay knows.
     """
 
     kind: str
@@ -106,7 +107,7 @@ class Explanation:
     kernel: str
     sections: tuple[Section, ...]
     also: tuple[NearMatch, ...]
-    reference: Address
+    reference: Address | None
 
 
 def explain(
@@ -157,11 +158,15 @@ class Explainer:
             kernel=teller.kernel.note,
             sections=tuple(section for section in teller.sections(first.kind, first.id) if section.rows),
             also=tuple(others[:_NEAR]),
-            reference=address(first.kind, first.id, self._area(first.kind, first.id)),
+            reference=self._reference(first.kind, first.id),
         )
 
-    def _area(self, kind: str, identity: str) -> str:
-        return self._kb.rules[identity].area if kind == "rule" else ""
+    def _reference(self, kind: str, identity: str) -> Address | None:
+        if kind != "drop reason":
+            return published(self._kb, kind, identity)
+        sites = drop_reasons(self._kb)[identity]
+        told = any(published(self._kb, "site", site.id) is not None for site in sites)
+        return address(kind, identity) if told else None
 
 
 def to_text(explanation: Explanation, width: int = WIDTH) -> str:
@@ -177,9 +182,10 @@ def to_text(explanation: Explanation, width: int = WIDTH) -> str:
     if explanation.also:
         rows = tuple(Row(each.id, _of_kind(each.kind, each.title)) for each in explanation.also)
         lines += ["", *_section_lines(Section(tr("see also"), rows), width)]
-    label, place = tr("reference"), str(explanation.reference)
-    short = _LABEL + len(place) <= width
-    lines += ["", f"{wide.ljust(label, _LABEL)}{place}"] if short else ["", label, f"  {place}"]
+    if explanation.reference is not None:
+        label, place = tr("reference"), str(explanation.reference)
+        short = _LABEL + len(place) <= width
+        lines += ["", f"{wide.ljust(label, _LABEL)}{place}"] if short else ["", label, f"  {place}"]
     return "\n".join(lines) + "\n"
 
 

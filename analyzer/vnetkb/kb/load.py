@@ -301,6 +301,7 @@ class _Items:
             unwatched=self._found["unwatched"],
             origins=_OnFirstUse(self._all_origins),
             _children=_children(rules),
+            added=frozenset(_added(self._documents)),
         )
 
     def check(self) -> None:
@@ -362,6 +363,18 @@ class _Items:
             self._origins[key] = document
             self._found[document.kind][name] = _placed(item, document)
         self.problems += (FileProblem(document, problem) for problem in problems)
+
+
+def _added(documents: Sequence[Document]) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the id of every item of an overlay, without reading the items."""
+    for document in documents:
+        if document.overlay is None:
+            continue
+        how, data = _KINDS[document.kind], document.data
+        held = data if how.top is None else data.get(how.top) if isinstance(data, dict) else None
+        for item in held if isinstance(held, list) else [held]:
+            if isinstance(item, dict) and isinstance(item.get(how.key), str):
+                yield document.kind, str(item[how.key])
 
 
 class _OnFirstUse(Mapping[_Key, _Value]):

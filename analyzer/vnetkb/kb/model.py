@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from vnetkb.kb.reference import Capture, Counter, Site
 
@@ -522,6 +522,7 @@ class KnowledgeBase:
         symptoms: The counters whose movement is a finding, by counter id.
         unwatched: The counters of loss that are no symptom, by group.
         origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
+        added: The (kind, id) of what overlays brought or replaced; the published reference does not tell it.
     """
 
     captures: Mapping[str, Capture]
@@ -538,6 +539,7 @@ class KnowledgeBase:
     _children: Mapping[str, tuple[str, ...]] = field(repr=False)
     _ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
     _causes: dict[str, tuple[Rule, ...]] = field(default_factory=dict, repr=False, compare=False)
+    added: Collection[tuple[str, str]] = ()
 
     def causes(self, explained: str) -> tuple[Rule, ...]:
         """Return the causes that explain a counter (or ``silent`` loss), each after those that it refines."""

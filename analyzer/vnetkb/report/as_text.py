@@ -29,16 +29,16 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
     """
     lines = [*(words.one_line("   ".join(words.host_parts(host, diagnosis))) for host in diagnosis.hosts), ""]
     names = {finding.id: finding.subject.name for finding in diagnosis.findings}
-    same_as = {each: names[group.findings[0]] for group in diagnosis.groups for each in group.findings[1:]}
+    told = {finding.id: words.places(finding) for finding in diagnosis.findings}
+    same_as = {each: group.findings[0] for group in diagnosis.groups for each in group.findings[1:]}
     for finding in diagnosis.findings:
         if finding.id in same_as and not every:
             lines.extend(_head(finding))
-            lines.append(
-                wrapped(
-                    tr("why"),
-                    tr("{cause}: as of {name} above", cause=_why(finding), name=same_as[finding.id]),
-                )
-            )
+            first = same_as[finding.id]
+            as_above = tr("{cause}: as of {name} above", cause=_why(finding), name=names[first])
+            lines.append(wrapped(tr("why"), as_above))
+            if told[finding.id] != told[first]:
+                lines.extend(_reference(finding))
         else:
             lines.extend(_finding(finding, every=every))
         lines.append("")
@@ -85,6 +85,12 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
                 undo=applied.undo,
             )
             yield wrapped("", terms)
+    yield from _reference(finding)
+
+
+def _reference(finding: Finding) -> Iterator[str]:
+    if places := words.places(finding):
+        yield wrapped(tr("reference"), " · ".join(places))
 
 
 def _why(finding: Finding) -> str:

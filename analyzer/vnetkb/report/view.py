@@ -164,7 +164,7 @@ def _finding(finding: Finding, *, detailed: bool) -> FindingView:
         if picture
         else (),
         detailed,
-        tuple(address for address in words.pages(finding).values() if address),
+        words.places(finding),
     )
 
 

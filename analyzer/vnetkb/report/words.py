@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.diagnosis.wording import lowered
-from vnetkb.kb.address import address
 from vnetkb.kb.model import Status
 from vnetkb.language import mark, tr, tr_count, tr_name
 
@@ -462,11 +461,15 @@ def pages(finding: Finding) -> dict[str, str | None]:
 
     Both are addresses below the folder of a language: ``reference/counters/tap.html#tap.tx_dropped``.
     """
-    counter, cause = finding.symptom.counter, finding.cause
     return {
-        "counter": str(address("counter", counter)) if counter else None,
-        "cause": str(address("rule", cause.id, cause.area)) if cause else None,
+        "counter": str(finding.counter_at) if finding.counter_at else None,
+        "cause": str(finding.cause_at) if finding.cause_at else None,
     }
+
+
+def places(finding: Finding) -> tuple[str, ...]:
+    """Return where the published reference tells of a finding: of its cause, then of its counter."""
+    return tuple(str(place) for place in (finding.cause_at, finding.counter_at) if place)
 
 
 def labels(version: str) -> dict[str, str]:

@@ -3,7 +3,8 @@
 
 Pages hold dozens of counters each, so only a section is an answer. Chinese is written without blanks, so it
 is cut into pairs of neighbouring characters, which finds any phrase without a dictionary; particles go first,
-so that 队列满 finds 队列已满. Identifiers are found whole and in their parts. `_static/search.js` reads the index and cuts what is asked for alike.
+so that 队列满 finds 队列已满. Identifiers are found whole and in their parts. `_static/search.js` reads the
+index and cuts what is asked for alike.
 """
 
 from __future__ import annotations
