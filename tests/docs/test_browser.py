@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The docs in a real browser, as readers use them, in both languages."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +10,18 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from visiting import DESKTOP, PHONE, Visit, open_page
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+from vnetkb.report import render_json, render_text
+from vnetkb.report.as_html import render_html
+from vnetkb.report.as_markdown import render_markdown
 from vnetkb_docs import search
 
 pytestmark = pytest.mark.docs
+TREE = Path(__file__).resolve().parents[2]
+PLACE = re.compile(r"reference/[\w/-]+\.html#[\w.-]+")
 
 # What people type, the address that answers it, and among how many of the first results it is at least.
 SEARCHES = {
@@ -146,7 +157,7 @@ def test_one_can_walk_through_the_book(visit: Visit, site: str, language: str) -
     page.goto(f"{site}/{language}/index.html")
     page.locator(".sidebar-tree a[href='walk-through.html']").click()
     page.locator("article a[href^='walkthrough/01']").first.click()
-    for chapter in sorted((Path(__file__).parents[2] / "kb/walkthrough").glob("*.md")):
+    for chapter in sorted((TREE / "kb/walkthrough").glob("*.md")):
         page.wait_for_url(f"{site}/{language}/walkthrough/{chapter.stem}.html")
         page.locator("a.next-page").click()
 
@@ -181,3 +192,43 @@ def test_the_docs_work_as_files(browser: Browser, built: Path) -> None:
     expect(opened.page.locator("h2:has-text('rx_nohandler')").first).to_be_visible()
     opened.page.context.close()
     assert opened.complaints == []
+
+
+@pytest.fixture(name="linked", scope="module")
+def places_that_reports_name(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, set[str]]:
+    """Return for each page of the reference the anchors that reports of the recorded bundles lead to."""
+    file = tmp_path_factory.mktemp("reports") / "report.html"
+    kb = load_kb()
+    named: set[str] = set()
+    for number, bundle in enumerate(sorted((TREE / "tests/lab/bundles").glob("*.tar.gz"))):
+        diagnosis = diagnose(build(read_bundle(bundle), kb), kb, every=True)
+        findings = json.loads(render_json(diagnosis))["findings"]
+        in_json = {place for each in findings for place in each["reference"].values() if place}
+        named |= in_json
+        assert set(PLACE.findall(render_text(diagnosis))) == in_json
+        if number % 8 == 0:
+            assert set(PLACE.findall(render_markdown(diagnosis))) == in_json
+            file.write_text(render_html(diagnosis), encoding="utf-8")
+            page = browser.new_page()
+            page.goto(file.as_uri())
+            assert set(PLACE.findall(page.locator("body").inner_text())) == in_json
+            page.close()
+    found: dict[str, set[str]] = {}
+    for place in named:
+        page_name, _hash, anchor = place.partition("#")
+        found.setdefault(page_name, set()).add(anchor)
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_every_place_that_a_report_names_is_there(
+    visit: Visit, site: str, linked: dict[str, set[str]], language: str
+) -> None:
+    for page, anchors in sorted(linked.items()):
+        for anchor in sorted(anchors):
+            visit.page.goto(f"{site}/{language}/{page}#{anchor}")
+            heading = visit.page.locator(":target > :is(h1, h2, h3)")
+            expect(heading).to_contain_text(anchor)
+            expect(heading).to_be_in_viewport()
