@@ -66,7 +66,7 @@ html_sidebars = {
     ]
 }
 html_theme_options = {"top_of_page_buttons": [], "navigation_with_keys": True}
-copybutton_prompt_text = r"\$ "
+copybutton_prompt_text = r"[$#] "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
 copybutton_line_continuation_character = "\\"

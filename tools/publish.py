@@ -23,6 +23,8 @@ LANGUAGES = {"en": "English", "zh_CN": "中文"}
 STAMP = "inputs.sha256"
 INPUTS = ("docs", "kb", "schemas", "analyzer/vnetkb", "collectors", "tests/lab/bundles", "tests/data")
 PORT = 8000
+MOST_S = 120
+"""What a build may take, in seconds of the clock."""
 
 START = """<!doctype html>
 <meta charset="utf-8">
@@ -81,11 +83,11 @@ def build() -> int:
         return 1
     (BUILT / "index.html").write_text(START, encoding="utf-8")
     (BUILT / STAMP).write_text(of + "\n", encoding="ascii")
-    cpu = os.times()
-    print(
-        f"docs: {BUILT / 'index.html'}, {time.monotonic() - started:.0f} s, "
-        f"{cpu.children_user + cpu.children_system:.0f} s of CPU"
-    )
+    cpu, took = os.times(), time.monotonic() - started
+    used = f"{cpu.children_user + cpu.children_system:.0f} s of CPU"
+    print(f"docs: {BUILT / 'index.html'}, {took:.0f} s of the {MOST_S} s that it may take, {used}")
+    if took > MOST_S:
+        print(f"docs: WARNING: the build took {took:.0f} s, more than {MOST_S} s", file=sys.stderr)
     return 0
 
 

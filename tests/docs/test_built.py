@@ -2,6 +2,8 @@
 """What the built docs hold: every item of the knowledge base where reports say it is, in both languages."""
 
 import re
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -94,6 +96,25 @@ def test_links_within_the_docs_lead_somewhere(built: Path, language: str) -> Non
                 if page not in anchors:
                     anchors[page] = set(re.findall(r' id="([^"]+)"', page.read_text(encoding="utf-8")))
                 assert anchor in anchors[page], f"{file}: {target}"
+
+
+def test_other_projects_can_link_to_an_item(built: Path, tmp_path: Path) -> None:
+    inventory_file = built / "en" / "objects.inv"
+    settings = {
+        "extensions": ["myst_parser", "sphinx.ext.intersphinx"],
+        "intersphinx_mapping": {"vnetkb": ("https://docs.example.org/en/", str(inventory_file))},
+    }
+    lines = [f"{name} = {value!r}" for name, value in settings.items()]
+    (tmp_path / "conf.py").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "index.md").write_text(
+        "# Runbook\n\n{external+vnetkb:ref}`rule:tap-ring-full` <inv:vnetkb:kb:counter#tap.tx_dropped>\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", ".", "out"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    page = (tmp_path / "out/index.html").read_text(encoding="utf-8")
+    for place in ("rules/tap.html#tap-ring-full", "counters/tap.html#tap.tx_dropped"):
+        assert f'href="https://docs.example.org/en/reference/{place}"' in page
 
 
 def test_the_index_has_the_names_of_tools(built: Path) -> None:

@@ -12,6 +12,7 @@ from vnetkb_docs import (
     drawings,
     knowledge,
     lookup,
+    navigation,
     pages,
     schemas,
     search,
@@ -35,6 +36,7 @@ def setup(app: Sphinx) -> ExtensionMetadata:
         drawings,
         commands,
         complete,
+        navigation,
         search,
         translated,
     ):

@@ -24,6 +24,7 @@ from vnetkb_docs.text import (
     rubric,
     section,
     table,
+    unit_name,
 )
 from vnetkb_docs.words import _
 
@@ -46,14 +47,14 @@ def counters_page(page: Page, layer: str) -> list[nodes.Node]:
 
 def _counter(page: Page, counter: Counter) -> nodes.section:
     know = page.know
-    measures = badge(_("loss"), "loss") if counter.is_loss else badge(_("traffic"), "traffic")
+    measures = badge(_("loss"), "loss") if counter.is_loss else badge(_("no loss"), "traffic")
     rules = know.rules_of_counter.get(counter.id, ())
     made: list[nodes.Node] = [
         *prose(counter.doc, know),
         fields(
             [
                 (_("Point of view"), inline(counter.view, know)),
-                (_("Counts"), [measures, nodes.Text(f" {tr_name(counter.unit, 'unit')}")]),
+                (_("Counts"), [measures, nodes.Text(f" {unit_name(counter.unit)}")]),
                 (_("Counted when"), prose(counter.counted_when, know)),
                 (_("One count is"), prose(counter.lost, know)),
                 (_("Width"), _by_kernel(counter.width, know)),

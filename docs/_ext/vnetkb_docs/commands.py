@@ -114,7 +114,9 @@ class Run(SphinxDirective):
         if len(lines) > self.options.get("lines", len(lines)):
             lines = [*lines[: self.options["lines"]], "…"]
         shown = self.options.get("shown", command)
-        return [terminal(f"$ {shown}\n" + "\n".join(lines), self.options.get("title", ""))]
+        title = self.options.get("title", "")
+        prompt = "#" if title.startswith("root@") else "$"
+        return [terminal(f"{prompt} {shown}\n" + "\n".join(lines), title)]
 
 
 class Terminal(SphinxDirective):

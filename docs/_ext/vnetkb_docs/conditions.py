@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from docutils import nodes
 
+from vnetkb.diagnosis.wording import quantity
 from vnetkb.kb import model
 from vnetkb_docs.text import bullets, reference
 from vnetkb_docs.words import _
@@ -95,10 +96,10 @@ def over(test: model.FactTest) -> str:
 
 def value(operand: model.Operand, unit: str | None) -> str:
     """Return a value as a reader writes it."""
-    if isinstance(operand, bool):
+    if isinstance(operand, bool):  # as the fact's type is told
         return _("true") if operand else _("false")
-    if isinstance(operand, tuple | frozenset):
-        parts = sorted(str(each) for each in operand) if isinstance(operand, frozenset) else map(str, operand)
-        return ", ".join(parts)
-    text = f"{operand:g}" if isinstance(operand, float) else str(operand)
-    return f"{text} {unit}" if unit and isinstance(operand, int | float) else text
+    if isinstance(operand, tuple):
+        return ", ".join(quantity(each, unit) for each in operand)
+    if isinstance(operand, model.FactOperand):
+        return operand.fact
+    return quantity(operand, unit)

@@ -65,6 +65,11 @@ class KnowledgeDomain(Domain):
     def note(self, kind: str, identity: str, docname: str, title: str) -> None:
         """Keep that a page tells of an item; its anchor is its id."""
         self.objects[kind, identity] = (docname, title)
+        # Projects without this domain can link to labels only: {external+vnetkb:ref}`rule:tap-ring-full`.
+        label = f"{kind}:{identity}".lower()
+        standard = self.env.domains.standard_domain
+        standard.labels[label] = (docname, identity, identity)
+        standard.anonlabels[label] = (docname, identity)
 
     def clear_doc(self, docname: str) -> None:
         """Forget what a page told."""

@@ -30,6 +30,7 @@ from vnetkb_docs.text import (
     rubric,
     section,
     table,
+    unit_name,
 )
 from vnetkb_docs.words import _, use
 
@@ -125,7 +126,7 @@ def page(title: str, identity: str, *children: nodes.Node) -> list[nodes.Node]:
 def rules_page(page_: Page, area: str) -> list[nodes.Node]:
     """Return the rules of an area."""
     rules = [rule for rule in page_.kb.rules.values() if rule.area == area]
-    made: list[nodes.Node] = []
+    made: list[nodes.Node] = [paragraph(_("Words in braces are filled in by the report."))]
     tree = [rule for rule in rules if page_.kb.refinements(rule.id) and rule.refines is None]
     if tree:
         made.append(paragraph(_("How the causes refine each other, the general one first:")))
@@ -267,14 +268,18 @@ def _how_to_confirm(rule: Rule, know: Knowledge) -> list[nodes.Node]:
         text = _("A confirming test above holds for every packet that was counted. Collect what it needs: ")
     else:
         text = _("No fact alone proves it, so it is at most likely. What its tests need: ")
-    return [paragraph(text, *joined(reference("capture", each) for each in captures), ".")]
+    needed = [know.kb.captures[each] for each in captures]
+    asked = {"--guest NAME" if each.collector != "host" else each.ask or "" for each in needed} - {""}
+    command = " ".join(["sh vnetkb-collect --interval 10", *sorted(asked)])
+    links = joined(reference("capture", each) for each in captures)
+    return [paragraph(text, *links), code_block(command, "sh")]
 
 
 def _remedy_line(remedy: Remedy, know: Knowledge) -> list[nodes.Node]:
     return [
         reference("remedy", remedy.id),
-        nodes.Text(f": {remedy.title}. "),
-        nodes.emphasis("", _("Costs: ")),
+        nodes.Text(f": {remedy.title}"),
+        nodes.emphasis("", _(". Costs: ")),
         *inline(remedy.costs, know),
     ]
 
@@ -354,7 +359,7 @@ _TYPES = {
 def _fact(page_: Page, fact: Fact) -> nodes.section:
     know = page_.know
     made: list[nodes.Node] = list(prose(fact.doc, know))
-    kind = _TYPES[fact.type]() + (f", {tr_name(fact.unit, 'unit')}" if fact.unit else "")
+    kind = _TYPES[fact.type]() + (f", {unit_name(fact.unit)}" if fact.unit else "")
     values = [
         [nodes.literal("", name), nodes.Text(": "), *inline(doc, know)] for name, doc in fact.values.items()
     ]

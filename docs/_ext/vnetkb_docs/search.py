@@ -25,7 +25,7 @@ from vnetkb_docs import knowledge
 from vnetkb_docs.words import _, use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
@@ -135,31 +135,29 @@ class Entry:
     text: str
 
 
-def entries(env: BuildEnvironment) -> Iterator[Entry]:
-    """Yield the sections of all pages."""
-    for docname in sorted(env.found_docs):
-        doctree = env.get_doctree(docname)
-        page = ""
-        for section in doctree.findall(nodes.section):
-            title = _plain(next(iter(section.findall(nodes.title)), None))
-            own = [_plain(c) for c in section.children if not isinstance(c, nodes.section | nodes.title)]
-            text = " ".join(part for part in own if part)
-            anchor = f"#{section['ids'][0]}" if page else ""
-            said = section.get("kb-title", "")
-            # The anchor of what is written by hand is its English heading, in every language.
-            by_hand = "kb-kind" not in section and not section["ids"][0].startswith("page-")
-            english = section["ids"][0].replace("-", " ") if by_hand else ""
-            yield Entry(
-                url=f"{docname}.html{anchor}",
-                title=title,
-                kind=section.get("kb-kind", "" if page else "page"),
-                page=page,
-                headline=said or english,
-                lead=said or (text if len(text) <= EXCERPT else text[:EXCERPT].rstrip() + "…"),
-                names=" ".join(section.get("kb-names", ())),
-                text=text,
-            )
-            page = page or title
+def entries(docname: str, doctree: nodes.document) -> Iterator[Entry]:
+    """Yield the sections of a page."""
+    page = ""
+    for section in doctree.findall(nodes.section):
+        title = _plain(next(iter(section.findall(nodes.title)), None))
+        own = [_plain(c) for c in section.children if not isinstance(c, nodes.section | nodes.title)]
+        text = " ".join(part for part in own if part)
+        anchor = f"#{section['ids'][0]}" if page else ""
+        said = section.get("kb-title", "")
+        # The anchor of what is written by hand is its English heading, in every language.
+        by_hand = "kb-kind" not in section and not section["ids"][0].startswith("page-")
+        english = section["ids"][0].replace("-", " ") if by_hand else ""
+        yield Entry(
+            url=f"{docname}.html{anchor}",
+            title=title,
+            kind=section.get("kb-kind", "" if page else "page"),
+            page=page,
+            headline=said or english,
+            lead=said or (text if len(text) <= EXCERPT else text[:EXCERPT].rstrip() + "…"),
+            names=" ".join(section.get("kb-names", ())),
+            text=text,
+        )
+        page = page or title
 
 
 def _plain(node: nodes.Node | None) -> str:
@@ -210,9 +208,31 @@ def _no_index_of_sphinx(app: Sphinx) -> None:
         app.builder.search = False
 
 
+def _of(env: BuildEnvironment) -> dict[str, list[Entry]]:
+    """Return for each page that was read its sections."""
+    found: dict[str, list[Entry]] = env.__dict__.setdefault("kb_entries", {})
+    return found
+
+
+def _read(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep the sections while the page is there: to read it once more takes long."""
+    _of(app.env)[app.env.docname] = list(entries(app.env.docname, doctree))
+
+
+def _forget(app: Sphinx, env: BuildEnvironment, docname: str) -> None:
+    del app
+    _of(env).pop(docname, None)
+
+
+def _merge(app: Sphinx, env: BuildEnvironment, docnames: Iterable[str], other: BuildEnvironment) -> None:
+    del app
+    _of(env).update({name: _of(other)[name] for name in docnames})
+
+
 def _write(app: Sphinx, error: Exception | None) -> None:
     if error is None and isinstance(app.builder, StandaloneHTMLBuilder):
-        data = json.dumps(index(list(entries(app.env))), ensure_ascii=False, separators=(",", ":"))
+        found = [entry for _docname, read in sorted(_of(app.env).items()) for entry in read]
+        data = json.dumps(index(found), ensure_ascii=False, separators=(",", ":"))
         (Path(app.outdir) / "searchdata.js").write_text(f"vnetkbSearch({data});\n", encoding="utf-8")
 
 
@@ -241,5 +261,8 @@ def _context(app: Sphinx, pagename: str, templatename: str, context: dict[str, A
 def setup(app: Sphinx) -> None:
     """Take Sphinx's search out and put this one in."""
     app.connect("builder-inited", _no_index_of_sphinx)
+    app.connect("doctree-read", _read)
+    app.connect("env-purge-doc", _forget)
+    app.connect("env-merge-info", _merge)
     app.connect("html-page-context", _context)
     app.connect("build-finished", _write)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from docutils import nodes
 from sphinx import addnodes
 
+from vnetkb.language import tr_name
 from vnetkb_docs.words import _
 
 if TYPE_CHECKING:
@@ -200,3 +201,8 @@ def kernels(series: Iterable[str]) -> str:
 def yes_no(value: bool) -> str:  # noqa: FBT001 - a word for it
     """Return a truth in words."""
     return _("yes") if value else _("no")
+
+
+def unit_name(unit: str) -> str:
+    """Return a unit that stands alone: in Chinese without the measure word that follows a number."""
+    return tr_name(unit, "unit").lstrip("个条")

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 BY_HAND = ("reference/index", "reference/cli")
 """What of the reference is translated as the other pages are; the rest comes from the knowledge base."""
 
-LATER = "walkthrough/"
-"""The book, whose chapters are in English where they are not translated yet."""
-
 _logger = logging.getLogger(__name__)
 
 
@@ -29,7 +26,7 @@ def is_by_hand(docname: str) -> bool:
 
 def _check(app: Sphinx, doctree: nodes.document) -> None:
     docname = app.env.docname
-    if language_of(app.config.language) == "en" or docname.startswith(LATER) or not is_by_hand(docname):
+    if language_of(app.config.language) == "en" or not is_by_hand(docname):
         return
     progress = doctree.get("translation_progress", {"total": 0, "translated": 0})
     lacking = progress["total"] - progress["translated"]
