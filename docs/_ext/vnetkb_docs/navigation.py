@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of pages at the side of every page.
 
-Sphinx and the theme would make it anew for each page, out of every heading of all pages, and that would be half
-of the time of a build. Only the addresses and what is open differ between pages.
+Sphinx and the theme would make it anew for each page, out of every heading of all pages, which would be half of
+the time of a build. Only the addresses and what is open differ between pages.
 """
 
 from __future__ import annotations
@@ -47,20 +47,16 @@ def tree(env: BuildEnvironment, page: str, address: Callable[[str], str]) -> str
             classes = [f"toctree-l{level}", *(["current"] if child in opened else [])]
             classes += ["has-children"] if has_children else []
             classes += ["current-page"] if child == page else []
-            link = (
-                ("current reference internal", "#")
-                if child == page
-                else ("reference internal", address(child))
-            )
-            yield f'<li class="{" ".join(classes)}"><a class="{link[0]}" href="{link[1]}">{title}</a>'
+            link = f'class="reference internal" href="{escape(address(child))}"'
+            if child == page:
+                link = 'class="current reference internal" href="#"'
+            yield f'<li class="{" ".join(classes)}"><a {link}>{title}</a>'
             if has_children:
                 name = f"toctree-checkbox-{next(numbers)}"
-                label = escape(
-                    _("Show or hide what is below {title}").format(title=env.titles[child].astext())
-                )
+                label = _("Show or hide what is below {title}").format(title=title)
                 checked = " checked" if child in opened else ""
-                yield f'<input aria-label="{label}"{checked} class="toctree-checkbox" id="{name}" name="{name}"'
-                yield f' role="switch" type="checkbox"><label for="{name}">{_ARROW}</label>'
+                yield f'<input aria-label="{label}"{checked} class="toctree-checkbox" id="{name}"'
+                yield f' name="{name}" role="switch" type="checkbox"><label for="{name}">{_ARROW}</label>'
                 yield from below(child, level + 1)
             yield "</li>"
         yield "</ul>"
