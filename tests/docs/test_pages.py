@@ -143,7 +143,7 @@ def load_kb(*arguments):
     kb = whole(*arguments)
     for kind, name in OF.items():
         items = getattr(kb, kind)
-        kb = replace(kb, **{kind: {**items, name: replace(items[name], doc="")}})
+        kb = replace(kb, **{kind: {**items, name: items[name]._replace(doc="")}})
     return kb
 
 knowledge.load_kb = load_kb

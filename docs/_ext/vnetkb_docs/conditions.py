@@ -98,8 +98,8 @@ def value(operand: model.Operand, unit: str | None) -> str:
     """Return a value as a reader writes it."""
     if isinstance(operand, bool):  # as the fact's type is told
         return _("true") if operand else _("false")
-    if isinstance(operand, tuple):
-        return ", ".join(quantity(each, unit) for each in operand)
     if isinstance(operand, model.FactOperand):
         return operand.fact
+    if isinstance(operand, tuple):
+        return ", ".join(quantity(each, unit) for each in operand)
     return quantity(operand, unit)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tree of pages at the side of every page.
 
-Sphinx and the theme would make it anew for each page, out of every heading of all pages, which would be half of
+Sphinx and the theme would make it anew for each page, out of every heading of all pages: half of
 the time of a build. Only the addresses and what is open differ between pages.
 """
 
