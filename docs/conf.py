@@ -35,6 +35,7 @@ locale_dirs = ["locale"]
 gettext_compact = False
 gettext_uuid = False
 figure_language_filename = "{root}.{language}{ext}"
+highlight_language = "text"  # a block without a language is a drawing or a formula
 pygments_style = "friendly"
 pygments_dark_style = "monokai"
 
