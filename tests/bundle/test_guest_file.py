@@ -138,6 +138,13 @@ def test_what_is_none_is_refused_by_name(data: bytes) -> None:
         read_guest_file("web01.txt", data)
 
 
+def test_what_a_wrong_file_begins_with_is_told_as_text() -> None:
+    with pytest.raises(UnusableInput) as told:
+        read_guest_file("web01.txt", b"hello\x07\xff\n")
+    assert 'begins with "hello' in str(told.value)
+    assert "b'" not in str(told.value)
+
+
 def zip_of(*entries: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive, warnings.catch_warnings():

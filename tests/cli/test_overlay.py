@@ -167,3 +167,13 @@ def test_a_reference_to_nothing_is_found_on_load(bundle: Path, mine: Path) -> No
     done = vnetkb("analyze", bundle, "--kb", mine)
     assert done.returncode == 3
     assert "site-give-profile" in done.stderr
+
+
+def test_a_fault_is_told_in_the_words_of_the_file(bundle: Path, mine: Path) -> None:
+    title = "title: The site's QoS agent has set the length of the ring to 0"
+    wrong = RULE.replace(title, "title: {a: b}")
+    (mine / "rules/site/site-qos-agent.yaml").write_text(wrong, encoding="utf-8")
+    done = vnetkb("analyze", bundle, "--kb", mine)
+    assert done.returncode == 3
+    assert "title: found a mapping, expected text" in done.stderr
+    assert "{" not in done.stderr

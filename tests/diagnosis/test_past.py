@@ -56,7 +56,7 @@ def test_a_tap_that_is_well_now_rules_out_nothing_of_the_past(tmp_path: Path) ->
 
     assert finding.symptom.state == "past"
     assert {"tap-no-reader", "tap-ring-size-zero", "tap-ring-burst", "tap-ring-full"} <= still_open(finding)
-    assert [one.rule.id for one in finding.candidates if one.evidence] == []
+    assert [one.rule.id for one in finding.candidates if one.evidence] == ["core-noop-qdisc"]
     asked = {name for one in finding.candidates for name in one.missing}
     assert asked.isdisjoint({"sysfs-net", "proc-net-dev", "task-schedstat", "trace", "virtqueue-status"})
     assert shown.next_steps == ()
@@ -126,7 +126,8 @@ def test_one_snapshot_rules_nothing_out_and_names_what_is_so_now(tmp_path: Path)
     assert not [one for one in finding.candidates if one.status is Status.RULED_OUT and not one.inherited]
     against = [e.effect for one in finding.candidates if one.rule.id == "tap-ring-full" for e in one.evidence]
     assert against == ["weakens"]
-    assert shown.next_steps[0].command == "sh vnetkb-collect --snapshots 2"
+    (step,) = shown.next_steps
+    assert "--snapshots 2" in step.command
 
 
 def test_one_snapshot_is_likely_only_by_what_alone_fails_every_packet(tmp_path: Path) -> None:

@@ -144,3 +144,50 @@ def test_a_name_in_a_command_is_one_word_for_the_shell(tmp_path: Path) -> None:
     open_ended = diagnosis(tmp_path / "more", replace(odd, tx_queue_len=(1000, 1000)))
     assert open_ended.next_steps
     assert all("'v$(touch x);'" in step.command for step in open_ended.next_steps)
+
+
+def test_the_summary_counts_each_harm_under_its_own_name_and_taps_that_lose_nothing_now(
+    tmp_path: Path,
+) -> None:
+    found = diagnosis(tmp_path, RISING, PAST, QUIET, every=True)
+    last = next(line for line in render_text(found).splitlines() if line.startswith("1 harmful"))
+    assert last == "1 harmful, 0 to watch, 1 of the past, 2 taps without loss."
+
+    (tmp_path / "one").mkdir()
+    one = Device("vnet3", (268,), (900,), ifindex=(7,), tx_queue_len=(0,), carrier=("1",), flags=("0x1003",))
+    text = render_text(diagnosis(tmp_path / "one", one, snapshots=1))
+    assert "0 harmful, 0 to watch, 1 whose harm is not known, 0 taps without loss." in text
+
+
+def test_of_devices_that_were_asked_for_the_others_are_not_counted(tmp_path: Path) -> None:
+    observations = build(read_bundle(Host([RISING, QUIET]).write(tmp_path)), KB)
+    text = render_text(diagnose(observations, KB, devices=["vnet3"]))
+    assert "1 harmful, 0 to watch.\n" in text
+
+
+def test_a_witness_shows_how_far_it_may_be_off(tmp_path: Path) -> None:
+    def link(dropped: int) -> str:
+        return json.dumps([{"ifname": "vnet3", "ifindex": 7, "stats64": {"tx": {"dropped": dropped}}}])
+
+    captures = {"host/0/ip-link": link(100), "host/1/ip-link": link(900)}
+    observations = build(read_bundle(Host([RISING], captures=captures).write(tmp_path)), KB)
+    found = diagnose(observations, KB)
+    (seen,) = found.findings[0].witnesses
+    assert (seen.value, seen.agrees, seen.tolerance) == (800, False, 1)
+    assert "ip -s link TX dropped says 800 (disagrees: it may be 1 off" in " ".join(
+        render_text(found).split()
+    )
+
+
+def test_costs_and_undo_of_a_remedy_stand_beside_it(tmp_path: Path) -> None:
+    text = " ".join(render_text(diagnosis(tmp_path, RISING)).split())
+    assert "costs: None to speak of" in text
+    assert "undo: ip link set dev vnet3 txqueuelen 0" in text
+
+
+def test_one_command_collects_all_that_is_missing(tmp_path: Path) -> None:
+    open_ended = replace(RISING, tx_queue_len=(1000, 1000))
+    found = diagnosis(tmp_path, open_ended)
+    (step,) = found.next_steps
+    assert step.command == "sh vnetkb-collect --device vnet3 --rings --trace 10"
+    assert step.would_decide == ("f1",)

@@ -36,6 +36,7 @@ HEAD = b"VNETKB-CONTAINER 1"
 MANIFEST = "guest-manifest"
 RAW = "guest-file"
 _TOTAL = 16 * MIB
+_EXPECTED = "a file that vnetkb-guest wrote"
 _FILES = 1000
 _DEEP = 2
 _ZIP, _ZIP_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
@@ -172,10 +173,16 @@ def _zipped(name: str, data: bytes, depth: int) -> dict[str, bytes]:
     return files
 
 
+def _first_line(row: bytes) -> str:
+    """What a file that is none of a collector begins with, as a person reads it."""
+    text = shown(row[:40].decode("utf-8", "backslashreplace").rstrip("\r"))
+    return f'a file that begins with "{text}"' if text else "a file that begins with an empty line"
+
+
 def _container(name: str, data: bytes) -> dict[str, bytes]:
     rows = data.split(b"\n")
     if not rows[0].startswith(HEAD):
-        raise UnusableInput(file=shown(name), found=repr(rows[0][:40]), expected=HEAD.decode() + " NAME")
+        raise UnusableInput(file=shown(name), found=_first_line(rows[0]), expected=_EXPECTED)
     files: dict[str, list[bytes]] = {}
     lines: list[bytes] = []
     for row in rows[1:]:

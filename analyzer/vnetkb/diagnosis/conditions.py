@@ -145,6 +145,61 @@ def _compute(test: kb.FactTest, situation: Situation) -> Outcome:
     return Outcome(None, facts, tuple([f for f in facts if _is_unknown(f, test.over)]))
 
 
+def holding(
+    condition: kb.Condition, situation: Situation, *, truth: bool
+) -> tuple[frozenset[int] | None, bool]:
+    """Return the intervals of the series that a text about a condition should speak of.
+
+    A comparison that needs to hold only in some intervals is shown as it was in those. Where the ranges of
+    two compared facts overlap although each pair of values compares the same way, the closest pair is shown.
+
+    Returns:
+        The intervals, None for all that were looked at, and whether they are only the closest one.
+    """
+    chosen: frozenset[int] | None = None
+    tests = [leaf for leaf in kb.leaves(condition) if isinstance(leaf, kb.FactTest)]
+    in_drops = [test for test in tests if test.over is kb.Over.DROP_SAMPLES]
+    for test in in_drops:
+        if test.hold is not kb.Hold.ALL:
+            found = frozenset(i for i, held, _ in _by_interval(test, situation) if held is truth)
+            chosen = found if chosen is None else chosen & found
+    chosen = chosen or None
+    for test in in_drops:
+        pairs = [
+            (i, *pair)
+            for i, held, pair in _by_interval(test, situation)
+            if held is truth and pair and (chosen is None or i in chosen)
+        ]
+        lower, upper = ([one for _, one, _ in pairs], [two for _, _, two in pairs])
+        if pairs and min(max(lower), max(upper)) >= max(min(lower), min(upper)) and len(pairs) > 1:
+            return frozenset({min(pairs, key=lambda pair: abs(pair[1] - pair[2]))[0]}), True
+    return chosen, False
+
+
+def _by_interval(
+    test: kb.FactTest, situation: Situation
+) -> list[tuple[int, bool | None, tuple[float, float] | None]]:
+    """Each interval with drops: whether the test holds in it, and the two numbers that it compares."""
+    values = situation.facts.fact(test.fact).samples
+    others: Sequence[Value | None] | None = None
+    if isinstance(test.operand, kb.FactOperand):
+        times = test.operand.times
+        others = [_scaled(value, times) for value in situation.facts.fact(test.operand.fact).samples]
+    found = []
+    for index in situation.losing[0]:
+        if index >= len(values) or (others is not None and index >= len(others)):
+            continue
+        value = values[index]
+        operand = test.operand if others is None else others[index]
+        known = value is not None and operand is not None
+        held = bool(COMPARISONS[test.operator](value, operand)) if known else None
+        pair = None
+        if others is not None and isinstance(value, int | float) and isinstance(operand, int | float):
+            pair = (float(value), float(operand))
+        found.append((index, held, pair))
+    return found
+
+
 def _truths(
     test: kb.FactTest,
     values: Sequence[Value | None],

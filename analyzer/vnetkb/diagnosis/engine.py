@@ -79,6 +79,7 @@ def diagnose(
         _next_steps(findings, kb, observations),
         tuple(notices),
         observations.missing_captures,
+        tuple(devices),
     )
 
 
@@ -336,46 +337,57 @@ def _next_steps(
                 continue
             for capture in candidate.missing:
                 wanted[capture][finding.id] = finding
-    steps: dict[str, NextStep] = {}
-    alone = tuple(finding.id for finding in findings if finding.symptom.state == "unknown")
+    reasons: list[str] = []
+    decides: list[str] = []
+    options: list[str] = []
+    alone = [finding.id for finding in findings if finding.symptom.state == "unknown"]
     if alone and observations.snapshots == 1:
-        text = tr("two snapshots: one cannot tell whether the number still rises")
-        steps["snapshots"] = NextStep("sh vnetkb-collect --snapshots 2", alone, text)
-    undecided = tuple(
+        reasons.append(tr("two snapshots: one cannot tell whether the number still rises"))
+        options.append("--snapshots 2")
+        decides += alone
+    asks = {capture: _ask(kb.captures.get(capture), found.values()) for capture, found in wanted.items()}
+    captures = [capture for capture, ask in asks.items() if ask is not None]
+    if captures:
+        reasons.append(tr("collects what would decide it: {captures}", captures=", ".join(captures)))
+        decides += [finding for capture in captures for finding in wanted[capture]]
+        options += sorted({option for capture in captures for option in asks[capture] or ()})
+    undecided = [
         finding.id
         for finding in findings
         if finding.symptom.state != "past" and (finding.verdict != "confirmed" or finding.deeper)
-    )
-    if undecided and not observations.root:
-        text = tr("as root: without it the files of other users' processes are invisible")
-        steps["root"] = NextStep("sudo sh vnetkb-collect", undecided, text)
-    commands = {capture: _command(kb.captures.get(capture), wanted[capture].values()) for capture in wanted}
-    for capture, command in ((name, line) for name, line in commands.items() if line is not None):
-        ids = tuple(wanted[capture])
-        before = steps.get(command)
-        if before:
-            ids = tuple(dict.fromkeys((*before.would_decide, *ids)))
-            captures = tr("{captures}, {capture}", captures=before.text, capture=capture)
-        else:
-            captures = tr("collects what would decide it: {captures}", captures=capture)
-        steps[command] = NextStep(command, ids, captures)
-    return tuple(steps.values())
+    ]
+    root = bool(undecided) and not observations.root
+    if root:
+        reasons.append(tr("as root: without it the files of other users' processes are invisible"))
+        decides += undecided
+    if not reasons:
+        return ()
+    devices = _devices([finding for finding in findings if finding.id in decides], observations)
+    command = " ".join([*(["sudo"] if root else []), "sh vnetkb-collect", *devices, *options])
+    return (NextStep(command, tuple(dict.fromkeys(decides)), tr("; ").join(reasons)),)
 
 
-def _command(capture: Capture | None, findings: Collection[Finding]) -> str | None:
-    """The collector's command line that takes a capture; None where it is not known whom to ask for it."""
+def _ask(capture: Capture | None, findings: Collection[Finding]) -> tuple[str, ...] | None:
+    """The collector's options that take a capture; None where it is not known whom to ask for it."""
     ask = (capture.ask if capture else None) or ""
     if capture is not None and capture.collector.startswith(GUEST):
         ask = ASK_GUEST
+    if ASK_GUEST not in ask:
+        return (ask,) if ask else ()
     vms = sorted({finding.subject.vm for finding in findings if finding.subject.vm})
-    if ASK_GUEST in ask and not vms:
-        return None
-    ask = ask.replace(ASK_GUEST, " ".join(f"--guest {shell_word(vm)}" for vm in vms))
-    # what lies inside a guest is named after its VM, and no option of the collector takes it
-    subjects = [finding.subject for finding in findings]
-    names = sorted({one.name for one in subjects if not (one.vm and one.name.startswith(f"{one.vm} "))})
-    devices = "".join(f" --device {shell_word(name)}" for name in names) if len(names) <= 4 else ""  # noqa: PLR2004
-    return " ".join(f"sh vnetkb-collect{devices} {ask}".split())
+    rest = " ".join(ask.replace(ASK_GUEST, "").split())
+    return (*(f"--guest {shell_word(vm)}" for vm in vms), *([rest] if rest else [])) if vms else None
+
+
+def _devices(findings: Collection[Finding], observations: Observations) -> list[str]:
+    """Options that keep a collection to a few devices; none where it is about many, or about the host."""
+    sources = [observations.subjects.get((one.subject.kind, one.subject.name)) for one in findings]
+    names = {source.scopes().get("device") if source is not None else None for source in sources}
+    known = sorted(name for name in names if name is not None)
+    # what lies inside a guest is asked for by its VM
+    outside = any(source is None or not source.subject.vm for source in sources) and None in names
+    few = 0 < len(known) <= 4 and not outside  # noqa: PLR2004
+    return [f"--device {shell_word(name)}" for name in known] if few else []
 
 
 def _advice(

@@ -142,7 +142,7 @@ class NextStep(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """Everything that a report says."""
+    """Everything that a report says; ``asked`` names the devices that it was limited to."""
 
     bundle_name: str
     bundle_sha256: str
@@ -156,3 +156,4 @@ class Diagnosis(NamedTuple):
     next_steps: tuple[NextStep, ...]
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]
+    asked: tuple[str, ...] = ()

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate
+from vnetkb.diagnosis.conditions import Outcome, Situation, evaluate, holding
 from vnetkb.diagnosis.model import Candidate, Evidence
 from vnetkb.diagnosis.wording import Speaker
+from vnetkb.facts.model import Fact
 from vnetkb.kb.model import (
+    BehaviourIs,
     Effect,
     FactOperand,
     FactTest,
@@ -30,7 +32,7 @@ from vnetkb.language import tr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from vnetkb.facts.model import Fact, FactSource, State, Value
+    from vnetkb.facts.model import FactSource, State, Value
     from vnetkb.kb.model import KnowledgeBase, Rule
 
 OPEN_ENDED = (Status.CONFIRMED, Status.LIKELY, Status.OPEN)
@@ -380,21 +382,28 @@ def _evidence(
     evidence = []
     for test, outcome, effect in replace(one, situation=situation).tests:
         says = test.says if outcome.truth else test.says_false
-        if effect is Effect.NOTHING or not outcome.facts:
+        if effect is Effect.NOTHING or not (outcome.facts or says):
             continue
-        fact = outcome.facts[0]
+        asked = next((leaf for leaf in leaves(test.condition) if isinstance(leaf, BehaviourIs)), None)
+        if not outcome.facts and asked is None:
+            continue
+        known = Fact(asked.behaviour, value=one.situation.behaviours.get(asked.behaviour)) if asked else None
+        fact = outcome.facts[0] if outcome.facts or known is None else known
         over = {leaf.fact: leaf.over for leaf in leaves(test.condition) if isinstance(leaf, FactTest)}
         over |= {
             leaf.operand.fact: leaf.over
             for leaf in leaves(test.condition)
             if isinstance(leaf, FactTest) and isinstance(leaf.operand, FactOperand)
         }
-        speaker = Speaker(words, facts, kb, over, fact.name)
+        intervals, closest = holding(test.condition, one.situation, truth=bool(outcome.truth))
+        speaker = Speaker(words, facts, kb, over, fact.name, intervals)
         text = (
             speaker.fill(says)
             if says
             else tr("{fact} is {value}", fact=fact.name, value=speaker.value(fact.name))
         )
+        if closest:
+            text = tr("{text} (in the sample where the two are closest)", text=text)
         captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
         rests_on = tuple((used.name, used.captures) for used in outcome.facts)
         value = _plain(fact.value, fact.ends, fact.samples)

@@ -11,7 +11,7 @@ from vnetkb.kb.model import Over
 from vnetkb.language import Language, spoken, tr, tr_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from vnetkb.facts.model import Fact, FactSource, Value
     from vnetkb.kb.model import KnowledgeBase
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
 SHORT = 10
 
+
+NAMES = ("Open vSwitch", "NetKVM", "Windows", "Linux")
+"""What is written with a capital inside a sentence too."""
 
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9@%+=:,./_][A-Za-z0-9@%+=:,./_-]*")
 
@@ -36,6 +39,8 @@ def lowered(title: str) -> str:
     """Return a title for the middle of a sentence: ``A tap`` as ``a tap``, ``GSO packets`` as it is."""
     second = title[1:2]
     if spoken() is not Language.ENGLISH or not (second.islower() or second.isspace()):
+        return title
+    if title.startswith(NAMES):
         return title
     return f"{title[:1].lower()}{title[1:]}"
 
@@ -59,7 +64,13 @@ def quantity(value: Value | None, unit: str | None) -> str:
     return f"{text} {tr_name(unit, 'unit')}"
 
 
-def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequence[int | None] = ()) -> str:
+def shown(
+    fact: Fact,
+    unit: str | None,
+    over: Over | None = None,
+    drops: Sequence[int | None] = (),
+    intervals: Collection[int] | None = None,
+) -> str:
     """Return a fact's value for a text, as the test that speaks of it saw it.
 
     Args:
@@ -67,12 +78,17 @@ def shown(fact: Fact, unit: str | None, over: Over | None = None, drops: Sequenc
         unit: Its unit.
         over: Which of its values were looked at; None for the overall one, or else what there is.
         drops: The weights of the samples, for ``drop_samples``.
+        intervals: Only these samples, for ``drop_samples``; None for all with drops.
     """
     if over is None and fact.value is not None:
         return quantity(fact.value, unit)
     samples = fact.samples
     if over is Over.DROP_SAMPLES:
-        samples = tuple(value for value, lost in zip(samples, drops, strict=False) if lost)
+        samples = tuple(
+            value
+            for index, (value, lost) in enumerate(zip(samples, drops, strict=False))
+            if lost and (intervals is None or index in intervals)
+        )
     known = [value for value in samples if isinstance(value, int | float) and not isinstance(value, bool)]
     if over in {Over.ALL_SAMPLES, Over.DROP_SAMPLES} or not any(end is not None for end in fact.ends):
         return (
@@ -88,7 +104,10 @@ def _between(word: str) -> str:
 
 
 def _joined(values: Sequence[Value | None], between: str, unit: str | None) -> str:
-    return between.join([*(quantity(value, None) for value in values[:-1]), quantity(values[-1], unit)])
+    texts = [*(quantity(value, None) for value in values[:-1]), quantity(values[-1], unit)]
+    if len(texts) > 1 and len({quantity(value, None) for value in values}) == 1:
+        return texts[-1]
+    return between.join(texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,7 @@ class Speaker:
         kb: The knowledge base, for their units.
         over: For each fact, which of its values the text speaks of.
         about: The fact that ``{value}`` stands for.
+        intervals: The samples that the text speaks of; None for all with drops.
     """
 
     words: Mapping[str, str]
@@ -108,11 +128,13 @@ class Speaker:
     kb: KnowledgeBase
     over: Mapping[str, Over | None] = field(default_factory=dict)
     about: str | None = None
+    intervals: Collection[int] | None = None
 
     def value(self, name: str) -> str:
         """Return one fact's value as this text means it."""
         unit = self.kb.facts[name].unit if name in self.kb.facts else None
-        return shown(self.facts.fact(name), unit, self.over.get(name), self.facts.drops)
+        over = self.over.get(name)
+        return shown(self.facts.fact(name), unit, over, self.facts.drops, self.intervals)
 
     def fill(self, text: str) -> str:
         """Replace the placeholders; a name that nobody knows reads ``unknown``."""

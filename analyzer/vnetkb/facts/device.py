@@ -111,9 +111,10 @@ class DeviceFacts:
         return ()
 
     def scopes(self) -> Mapping[str, str]:
-        """What the device shares with others: its host, and the bridge that it is a port of."""
+        """What the device and its parts share with others: the host, itself, the bridge of the port."""
         bridge = self.topology.port_of(self.name)
-        return {"host": self.tables.bundle.manifest.host} | ({"bridge": bridge} if bridge else {})
+        own = {"host": self.tables.bundle.manifest.host, "device": self.name}
+        return own | ({"bridge": bridge} if bridge else {})
 
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for the device."""

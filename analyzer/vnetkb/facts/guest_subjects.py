@@ -69,7 +69,7 @@ class GuestSource:
 
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for it."""
-        port = self.tap or "its port"
+        port = self.tap or tr("its port")
         return {
             "device": self.subject.name,
             "vm": self.guest.name,

@@ -96,12 +96,16 @@ class Symptom(NamedTuple):
 
 
 class Witness(NamedTuple):
-    """Another tool's view of the same stored number; ``agrees`` is None when it cannot be compared."""
+    """Another tool's view of the same stored number; ``agrees`` is None when it cannot be compared.
+
+    ``tolerance`` is how far it may be off because it was read at another moment.
+    """
 
     name: str
     value: int | None
     agrees: bool | None
     captures: tuple[str, ...] = ()
+    tolerance: int | None = None
 
 
 class Notice(NamedTuple):

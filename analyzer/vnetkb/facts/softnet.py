@@ -130,7 +130,7 @@ class SoftnetFacts:
 
     def words(self) -> Mapping[str, str]:
         """Names that texts may use."""
-        return {"device": "the CPUs", "host": self.tables.bundle.manifest.host}
+        return {"device": tr("the CPUs"), "host": self.tables.bundle.manifest.host}
 
     def counted(self, field: str) -> Counted | None:
         """Return how a column moved, by the counter's name."""

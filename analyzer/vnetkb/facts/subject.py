@@ -77,7 +77,7 @@ class SubjectSource(Protocol):
         ...
 
     def scopes(self) -> Mapping[str, str]:
-        """Return what it shares with others, by kind (vm, cpus, bridge, host), as far as that is known."""
+        """Return what it shares with others, by kind (vm, cpus, bridge, device, host), where known."""
         ...
 
     def words(self) -> Mapping[str, str]:

@@ -79,7 +79,7 @@ def _driver_share(tap: TapFacts) -> Fact:
         why = tr("the trace is not covered by the series, lost events, or saw no drop")
         return Fact(name, missing=("trace",), why_unknown=why)
     captures = (tap.tables.path("trace", None, "series"), *((tap.timeline.path,) if tap.timeline else ()))
-    return Fact(name, 100.0 * len(tap.traced) / rose, captures=captures)
+    return Fact(name, min(100.0, 100.0 * len(tap.traced) / rose), captures=captures)
 
 
 # Functions of net/core whose frees are packets that never reached a driver; on kernels that print the

@@ -113,7 +113,8 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
         for n in (snapshots[0], snapshots[-1])
     ]
     apart = abs(moved / view.times - delta)
-    return Witness(view.label, moved, apart <= rate * (sum(gaps) + view.lag_s) + 1, paths)
+    tolerance = int(rate * (sum(gaps) + view.lag_s) + 1)
+    return Witness(view.label, moved, apart <= tolerance, paths, tolerance)
 
 
 def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:

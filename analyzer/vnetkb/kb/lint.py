@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb import paths
 from vnetkb.errors import KnowledgeFault
-from vnetkb.kb import kernels, load, model, strict_yaml, walkthrough
+from vnetkb.kb import kernels, load, model, read, strict_yaml, walkthrough
 from vnetkb.kb.read import Problem
 from vnetkb.language import Language
 
@@ -565,8 +565,43 @@ def _readable(file: str, error: ValidationError) -> Iterator[Fault]:
         choices = [" and ".join(each["required"]) for each in required if "required" in each]
         text = f"expected exactly one of {', '.join(choices)}" if choices else error.message
     else:
-        text = error.message
+        text = _schema_text(error)
     yield _fault(file, Problem(FaultCode.SCHEMA, tuple(error.absolute_path), text))
+
+
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "null": "nothing",
+    "number": "a number",
+    "object": "a mapping",
+    "string": "text",
+}
+
+
+def _schema_text(error: ValidationError) -> str:
+    """Return a schema error in the words of YAML; jsonschema's own show how Python writes what it found."""
+    found: Any = error.instance
+    wanted: Any = error.validator_value
+    match error.validator:
+        case "type":
+            types = [wanted] if isinstance(wanted, str) else list(wanted)
+            return f"found {read.kind(found)}, expected {' or '.join(_TYPES[each] for each in types)}"
+        case "enum" | "const":
+            choices = wanted if error.validator == "enum" else [wanted]
+            expected = ", ".join("null" if each is None else str(each) for each in choices)
+            return f"found {read.kind_and_value(found)}, expected one of {expected}"
+        case "required":
+            return ", ".join(f"{name} is missing" for name in wanted if name not in found)
+        case "additionalProperties":
+            known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+            extra = ", ".join(str(name) for name in found if name not in known)
+            return f"there is no {extra} here, only {', '.join(known)}"
+        case "minLength" | "minItems" | "minProperties":
+            return "is empty"
+        case _:
+            return error.message if isinstance(found, str | int | float) else f"found {read.kind(found)}"
 
 
 @lru_cache(maxsize=1)

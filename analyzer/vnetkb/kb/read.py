@@ -144,14 +144,14 @@ class Reader:
             case model.FactType.SET:
                 if isinstance(raw, list) and all(isinstance(name, str) for name in raw):
                     return frozenset(_enumerated(fact, name, place) for name in raw)
-        raise Unreadable("type", place, f"found {_kind(raw)} {raw!r}, {fact.name} is a {fact.type}")
+        raise Unreadable("type", place, f"found {kind_and_value(raw)}, {fact.name} is a {fact.type}")
 
     def _combination(self, word: str, raw: dict[str, Any], place: Place) -> model.Condition:
         inner = raw[word]
         if word == "not":
             return model.Not(self.condition(inner, (*place, word)))
         if not isinstance(inner, list) or not inner:
-            raise Unreadable("schema", (*place, word), f"found {_kind(inner)}, expected a list of conditions")
+            raise Unreadable("schema", (*place, word), f"found {kind(inner)}, expected a list of conditions")
         parts = tuple(self.condition(part, (*place, word, index)) for index, part in enumerate(inner))
         return model.AllOf(parts) if word == "all" else model.AnyOf(parts)
 
@@ -193,13 +193,13 @@ class Reader:
         match operator:
             case model.Operator.ONE_OF:
                 if not isinstance(raw, list) or not raw:
-                    raise Unreadable("type", place, f"found {_kind(raw)}, expected a list of values")
+                    raise Unreadable("type", place, f"found {kind(raw)}, expected a list of values")
                 return tuple(self.value(fact, each, (*place, index)) for index, each in enumerate(raw))
             case model.Operator.CONTAINS:
                 if fact.type is not model.FactType.SET:
                     raise Unreadable("operator", place, f"{fact.name} is a {fact.type}, contains needs a set")
                 if not isinstance(raw, str):
-                    raise Unreadable("type", place, f"found {_kind(raw)}, expected one name")
+                    raise Unreadable("type", place, f"found {kind(raw)}, expected one name")
                 return _enumerated(fact, raw, place)
             case model.Operator.AT_LEAST | model.Operator.BELOW:
                 self._needs_number(fact, operator, place)
@@ -493,7 +493,7 @@ def _finding_test(word: str, raw: Data, place: Place) -> model.FindingIs:
 
 def _number(fact: model.Fact, raw: Data, place: Place) -> int | float:
     if isinstance(raw, bool) or not isinstance(raw, int | str):
-        raise Unreadable("type", place, f"found {_kind(raw)} {raw!r}, {fact.name} is a {fact.type}")
+        raise Unreadable("type", place, f"found {kind_and_value(raw)}, {fact.name} is a {fact.type}")
     try:
         number = units.quantity(str(raw), fact.unit)
     except units.UnitError as fault:
@@ -512,21 +512,28 @@ def _enumerated(fact: model.Fact, raw: str, place: Place) -> str:
 
 def _mapping(raw: Data, place: Place) -> dict[str, Any]:
     if not isinstance(raw, dict):
-        raise Unreadable("schema", place, f"found {_kind(raw)}, expected a mapping")
+        raise Unreadable("schema", place, f"found {kind(raw)}, expected a mapping")
     return raw
 
 
-def _kind(raw: Data) -> str:
-    match raw:
-        case None:
-            return "nothing"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an integer"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "a mapping"
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a number"),
+    (str, "text"),
+    (list, "a list"),
+)
+
+
+def kind_and_value(raw: Data) -> str:
+    """Return what was found in words, with its value where that is short."""
+    return f"{kind(raw)} {raw!r}" if isinstance(raw, bool | int | float | str) else kind(raw)
+
+
+def kind(raw: Data) -> str:
+    """Return in words what kind of YAML value something is."""
+    return (
+        "nothing"
+        if raw is None
+        else next((name for types, name in _KINDS if isinstance(raw, types)), "a mapping")
+    )

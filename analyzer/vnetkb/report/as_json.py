@@ -139,7 +139,13 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "path": _path(finding.picture.path) if finding.picture and finding.picture.path else None,
         "candidates": [_candidate(candidate) for candidate in finding.candidates],
         "witnesses": [
-            {"name": w.name, "value": w.value, "agrees": w.agrees, "captures": list(w.captures)}
+            {
+                "name": w.name,
+                "value": w.value,
+                "agrees": w.agrees,
+                "tolerance": w.tolerance,
+                "captures": list(w.captures),
+            }
             for w in finding.witnesses
         ],
         "remedies": [

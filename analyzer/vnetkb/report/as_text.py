@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
-    from vnetkb.diagnosis.model import Candidate
+    from vnetkb.diagnosis.model import AppliedRemedy, Candidate
 
 WIDTH = 118
 LABEL = 13
@@ -62,8 +62,10 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield from _head(finding)
     yield wrapped(tr("why"), _why(finding))
     if finding.cause:
-        for site in finding.sites:
+        for site in finding.sites if every else finding.sites[: words.FEW]:
             yield wrapped(tr("where"), words.where(site))
+        if len(finding.sites) > words.FEW and not every:
+            yield wrapped("", " · ".join(words.more(len(finding.sites) - words.FEW)))
     yield wrapped(tr("harm"), words.harm(finding))
     if finding.alarm:
         yield wrapped(tr("alarm"), words.alarm(finding, finding.alarm))
@@ -72,25 +74,29 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     yield from _reasons(finding, every=every)
     for seen in finding.witnesses:
         if seen.agrees is False:
-            said = tr("{tool} says {value}", tool=seen.name, value=seen.value)
+            said = tr("{tool} says {value}", tool=seen.name, value=words.witness(seen))
             yield wrapped(tr("disagrees"), f"{said}   [{words.members(seen.captures)}]")
     for applied in finding.remedies:
         command = f"    {applied.command}" if applied.command else ""
         yield wrapped(tr("do"), f"{applied.text}{command}")
-        if every:
-            terms = tr(
-                "costs: {costs} helps: {helps} undo: {undo}",
-                costs=applied.remedy.costs,
-                helps=applied.remedy.helps,
-                undo=applied.undo,
-            )
-            yield wrapped("", terms)
+        yield from _terms(applied, every=every)
     yield from _reference(finding)
 
 
 def _reference(finding: Finding) -> Iterator[str]:
     if places := words.places(finding):
         yield wrapped(tr("reference"), " · ".join(places))
+
+
+def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:
+    """What a remedy costs and how to take it back; with all, also how far it helps and how to see it."""
+    remedy = applied.remedy
+    if every:
+        yield wrapped("", tr("helps: {text}", text=remedy.helps))
+        yield wrapped("", tr("did it help: {text}", text=applied.check))
+        for name, text in remedy.persistent.items():
+            yield wrapped("", tr("keep it ({name}): {text}", name=name, text=text))
+    yield wrapped("", tr("costs: {costs} undo: {undo}", costs=remedy.costs, undo=applied.undo))
 
 
 def _why(finding: Finding) -> str:

@@ -62,6 +62,13 @@ def severity(finding: Finding) -> str:
 def whom(finding: Finding) -> str:
     """Return what a finding is about: ``vnet3 → web01 52:54:00:aa:bb:cc (port of br0)``."""
     subject = finding.subject
+    if subject.vm and subject.name.startswith(f"{subject.vm} "):
+        inside = tr("{name} (inside the guest)", name=subject.name)
+        return (
+            tr("{name} (inside the guest, behind {port})", name=subject.name, port=subject.port_of)
+            if subject.port_of
+            else inside
+        )
     target = " ".join(part for part in (subject.vm, subject.guest_nic) if part)
     name = f"{subject.name} → {target}" if target else subject.name
     return tr("{name} (port of {port})", name=name, port=subject.port_of) if subject.port_of else name
@@ -197,15 +204,21 @@ def summary(diagnosis: Diagnosis) -> str:
         return tr("no snapshot in this bundle: nothing can be said about loss.")
     current = [f for f in diagnosis.findings if f.symptom.state != PAST]
     harms = [str(finding.harm) for finding in current]
-    taps = sum(host.taps for host in diagnosis.hosts)
-    without = taps - len({f.subject.name for f in diagnosis.findings if f.subject.kind == "tap"})
     parts = [
         tr("{count} harmful", count=harms.count("harmful")),
-        tr("{count} to watch", count=harms.count("watch") + harms.count("unknown")),
+        tr("{count} to watch", count=harms.count("watch")),
     ]
+    if "unknown" in harms:
+        parts.append(tr("{count} whose harm is not known", count=harms.count("unknown")))
     if "harmless" in harms:
         parts.append(tr("{count} harmless", count=harms.count("harmless")))
-    parts.append(tr("{taps} without loss", taps=_taps(without)))
+    listed = len(diagnosis.findings) - len(current)
+    if listed:
+        parts.append(tr("{count} of the past", count=listed))
+    if not diagnosis.asked:
+        taps = sum(host.taps for host in diagnosis.hosts)
+        losing = {f.subject.name for f in current if f.subject.kind == "tap"}
+        parts.append(tr("{taps} without loss", taps=_taps(taps - len(losing))))
     if diagnosis.past:
         counters = tr_count("{count} counter", "{count} counters", diagnosis.past)
         parts.append(tr("{counters} that moved in the past only (--all)", counters=counters))
@@ -408,11 +421,23 @@ def _watch(watch: Watch, counted_as: str | None) -> str:
 
 
 def witness(seen: Witness) -> str:
-    """Return what another tool says of the same number."""
+    """Return what another tool says of the same number, and how far it may be off."""
     value = tr("not known") if seen.value is None else seen.value
     if seen.agrees is None:
         return tr("{value} (cannot be compared)", value=value)
-    return tr("{value} (agrees)", value=value) if seen.agrees else tr("{value} (disagrees)", value=value)
+    if seen.tolerance is None:
+        return tr("{value} (agrees)", value=value) if seen.agrees else tr("{value} (disagrees)", value=value)
+    if seen.agrees:
+        return tr(
+            "{value} (agrees: read at another moment it may be {tolerance} off)",
+            value=value,
+            tolerance=seen.tolerance,
+        )
+    return tr(
+        "{value} (disagrees: it may be {tolerance} off, for it was read at another moment)",
+        value=value,
+        tolerance=seen.tolerance,
+    )
 
 
 def group(found: Group, names: Mapping[str, str]) -> str:

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sentences of the evidence: values as people write them, of the moments that the sentence speaks of."""
+
+import pytest
+
+from vnetkb.diagnosis.conditions import Situation, holding
+from vnetkb.diagnosis.wording import lowered, shown
+from vnetkb.facts import Fact
+from vnetkb.kb.model import AllOf, FactOperand, FactTest, Hold, Operator, Over
+
+
+class Series:
+    """Facts that are known per sample only."""
+
+    def __init__(self, drops: tuple[int, ...], **samples: tuple[float, ...]) -> None:
+        self.drops = drops
+        self._facts = {name: Fact(name, samples=values) for name, values in samples.items()}
+
+    def fact(self, name: str) -> Fact:
+        return self._facts.get(name, Fact(name))
+
+
+def most(fact: str, operator: Operator, operand: float | FactOperand, hold: Hold = Hold.MOST) -> FactTest:
+    return FactTest(fact, operator, operand, Over.DROP_SAMPLES, hold)
+
+
+@pytest.mark.parametrize(
+    ("title", "inside"),
+    [
+        ("Open vSwitch refuses it", "Open vSwitch refuses it"),
+        ("NetKVM counts it", "NetKVM counts it"),
+        ("Windows held them", "Windows held them"),
+        ("The ring is full", "the ring is full"),
+        ("A tap is full", "a tap is full"),
+        ("GSO packets fail", "GSO packets fail"),
+    ],
+)
+def test_names_keep_their_capital_inside_a_sentence(title: str, inside: str) -> None:
+    assert lowered(title) == inside
+
+
+@pytest.mark.parametrize(
+    ("values", "text"), [((99.96, 100.0), "100 %"), ((98.2, 100.0), "98 to 100 %"), ((4.0,), "4 %")]
+)
+def test_a_range_whose_ends_read_alike_is_one_value(values: tuple[float, ...], text: str) -> None:
+    fact = Fact("reader.sleep_share", samples=values)
+    assert shown(fact, "%", Over.DROP_SAMPLES, (1,) * len(values)) == text
+
+
+def test_a_text_speaks_of_the_samples_in_which_its_test_held() -> None:
+    waited, covers = (0.0, 900.0, 5782.0), (100.0, 100.0, 322.0)
+    source = Series((1, 50, 80), waited=waited, covers=covers)
+    test = most("waited", Operator.AT_LEAST, FactOperand("covers", 1))
+
+    assert holding(test, Situation(source, {}), truth=True) == (frozenset({1, 2}), False)
+    text = shown(source.fact("waited"), "ms", Over.DROP_SAMPLES, source.drops, {1, 2})
+    assert text == "900 to 5782 ms"
+
+
+def test_two_tests_that_most_drops_pass_are_shown_where_both_held() -> None:
+    source = Series((9, 9, 9), a=(90.0, 90.0, 5.0), b=(5.0, 40.0, 30.0))
+    both = AllOf((most("a", Operator.AT_LEAST, 50), most("b", Operator.AT_LEAST, 10)))
+
+    assert holding(both, Situation(source, {}), truth=True) == (frozenset({1}), False)
+
+
+def test_where_two_ranges_overlap_the_closest_pair_is_shown() -> None:
+    source = Series((9, 9, 9), waited=(5.0, 300.0, 90.0), covers=(100.0, 400.0, 95.0))
+    test = most("waited", Operator.BELOW, FactOperand("covers", 1), Hold.ALL)
+
+    assert holding(test, Situation(source, {}), truth=True) == (frozenset({2}), True)
+
+
+def test_where_two_ranges_lie_apart_they_are_shown_whole() -> None:
+    source = Series((9, 9, 0), waited=(5.0, 30.0, 900.0), covers=(100.0, 400.0, 95.0))
+    test = most("waited", Operator.BELOW, FactOperand("covers", 1), Hold.ALL)
+
+    assert holding(test, Situation(source, {}), truth=True) == (None, False)
