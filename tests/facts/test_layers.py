@@ -252,7 +252,7 @@ def test_a_loss_too_small_to_matter_comes_with_an_alarm_that_is_silent_for_it(tm
     (notice,) = [n for n in diagnosis.notices if n.rule == "alarm-threshold-noise"]
     lost = 'rate(node_network_transmit_drop_total{device="vnet3"}[5m])'
     passed = 'rate(node_network_transmit_packets_total{device="vnet3"}[5m])'
-    assert f"{lost} / ({lost} + {passed}) > 0.001" in notice.text
+    assert f"{lost} / ({lost} + {passed}) > 0.001 and {lost} > 0.1" in notice.text
     assert "20 packets" in notice.text
 
 

@@ -429,7 +429,7 @@ def _advice_on_loss(
         and any(name.startswith(OF_A_LOSS) for condition in rule.applies_when for name in facts_of(condition))
     ]
     return [
-        Notice("info", observation.subject.name, text, rule.id)
+        Notice("warning", observation.subject.name, text, rule.id)
         for rule in rules
         for observation in chosen
         for text in _confirmed_texts(
