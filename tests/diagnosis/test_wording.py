@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sentences of the evidence: values as people write them, of the moments that the sentence speaks of."""
 
+from pathlib import Path
+
 import pytest
 
+from simulated import Device, Host
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.conditions import Situation, holding
 from vnetkb.diagnosis.wording import lowered, shown
-from vnetkb.facts import Fact
+from vnetkb.facts import Fact, build
+from vnetkb.kb.load import load_kb
 from vnetkb.kb.model import AllOf, FactOperand, FactTest, Hold, Operator, Over
 
 
@@ -76,3 +82,26 @@ def test_where_two_ranges_lie_apart_they_are_shown_whole() -> None:
     test = most("waited", Operator.BELOW, FactOperand("covers", 1), Hold.ALL)
 
     assert holding(test, Situation(source, {}), truth=True) == (None, False)
+
+
+def test_of_two_taps_that_answer_alike_each_is_told_its_own_numbers(tmp_path: Path) -> None:
+    def tap(name: str, number: int, lost: tuple[int, ...]) -> Device:
+        series = [(0, 0)]
+        for one in lost:
+            series.append((series[-1][0] + 10, series[-1][1] + one))
+        total = sum(lost)
+        return Device(name, (0, total), (0, 10 * len(lost)), series=series, ifindex=(number, number))
+
+    kb = load_kb()
+    host = Host([tap("vnet3", 7, (90, 1, 1, 1)), tap("vnet4", 8, (1, 1, 1, 190))], interval_s=4.0)
+    found = diagnose(build(read_bundle(host.write(tmp_path)), kb), kb).findings
+    texts = {
+        finding.subject.name: evidence.text
+        for finding in found
+        for candidate in finding.candidates
+        if candidate.rule.id == "tap-ring-burst"
+        for evidence in candidate.evidence
+        if evidence.fact == "ring.offered_share"
+    }
+    assert "10 % of what the ring holds" in texts["vnet3"]
+    assert "20 % of what the ring holds" in texts["vnet4"]

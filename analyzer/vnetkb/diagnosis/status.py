@@ -387,7 +387,7 @@ def _evidence(
         asked = next((leaf for leaf in leaves(test.condition) if isinstance(leaf, BehaviourIs)), None)
         if not outcome.facts and asked is None:
             continue
-        known = Fact(asked.behaviour, value=one.situation.behaviours.get(asked.behaviour)) if asked else None
+        known = Fact(asked.behaviour, value=situation.behaviours.get(asked.behaviour)) if asked else None
         fact = outcome.facts[0] if outcome.facts or known is None else known
         over = {leaf.fact: leaf.over for leaf in leaves(test.condition) if isinstance(leaf, FactTest)}
         over |= {
@@ -395,7 +395,7 @@ def _evidence(
             for leaf in leaves(test.condition)
             if isinstance(leaf, FactTest) and isinstance(leaf.operand, FactOperand)
         }
-        intervals, closest = holding(test.condition, one.situation, truth=bool(outcome.truth))
+        intervals, closest = holding(test.condition, situation, truth=bool(outcome.truth))
         speaker = Speaker(words, facts, kb, over, fact.name, intervals)
         text = (
             speaker.fill(says)
