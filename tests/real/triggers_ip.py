@@ -111,6 +111,23 @@ def unicast_in_broadcast(begin: Begin) -> Loss:
     return _refused(begin, ipv4(udp()), to=stage.BROADCAST)
 
 
+@TRIGGERS.at("route.ip_route_input_rcu.not_joined")
+def group_not_joined(begin: Begin) -> Loss:
+    _host()
+    return _refused(begin, ipv4(udp(), to="239.1.2.3"), to=bytes.fromhex("01005e010203"))
+
+
+@TRIGGERS.at("ip6_input.ip6_mc_input.not_joined")
+def group_not_joined_v6(begin: Begin) -> Loss:
+    _host()
+    stage.set_sysctl("ipv6/conf/v1/disable_ipv6", "0")
+    source, group = (socket.inet_pton(socket.AF_INET6, name) for name in ("2001:db8::1", "ff15::1234"))
+    datagram = struct.pack("!IHBB", 6 << 28, 8, socket.IPPROTO_UDP, 64) + source + group + bytes(8)
+    begin()
+    sent = _deliver([datagram] * N, bytes.fromhex("333300001234"), stage.IPV6)
+    return Loss(sent, 0, {}, protocols=(stage.IPV6,))
+
+
 @TRIGGERS.at("ip_input.ip_protocol_deliver_rcu.unknown_protocol")
 def unknown_protocol(begin: Begin) -> Loss:
     _host()
