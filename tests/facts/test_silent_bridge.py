@@ -139,7 +139,9 @@ def test_short_frames_are_not_over_any_mtu(tmp_path: Path) -> None:
 
 
 def test_a_port_that_does_not_forward(tmp_path: Path) -> None:
-    finding = only(bridge(uplink(5000), Port("vnet0", state="disabled")), tmp_path)
+    host = bridge(uplink(5000), Port("vnet0", state="disabled"))
+    host.devices[2].flags, host.devices[2].carrier = ("0x1002", "0x1002"), ("", "")
+    finding = only(host, tmp_path)
     assert (finding.cause.id if finding.cause else None, finding.verdict) == ("bridge-port-shut", "likely")
 
 

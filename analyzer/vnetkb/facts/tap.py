@@ -70,7 +70,7 @@ class TapFacts(DeviceFacts):
         """Names that the knowledge base's texts may use for the tap."""
         reader = self.topology.reader(self.name)
         pid = reader.pids[0] if reader.pids else None
-        length = self.fact("tap.tx_queue_len").value
+        length = next((end for end in reversed(self.fact("tap.tx_queue_len").ends) if end is not None), None)
         nobody = tr("no process") if reader.kind == "none" else tr("a process that is not known")
         return {
             **super().words(),
