@@ -3,7 +3,7 @@
 
     python tests/lab/prove.py [--keep DIR]
 
-Reads DIR/*.row.json of run.py and DIR/triggers-KERNEL.json of triggers.py, where they are.
+Reads DIR/*.row.json of run.py, where they are.
 """
 
 import argparse
@@ -69,9 +69,6 @@ def main(arguments: Sequence[str]) -> int:
     rows = [json.loads(file.read_bytes()) for file in sorted(keep.glob("*.row.json"))]
     every = scenarios.load()
     proof.merge(kept, rows, every)
-    for file in sorted(keep.glob("triggers-*.json")):
-        found = json.loads(file.read_bytes())
-        kept["triggers"][found.pop("kernel")] = found
     for row in recorded(kept, every):
         proof.merge(kept, [row], every)
     proof.save(KB, kept)

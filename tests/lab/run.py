@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import prove
 from vnetlab import images, scenarios, verdict
 from vnetlab.images import LabError
 from vnetlab.machine import Machine, keep_serial_log
@@ -32,6 +33,8 @@ UNTIL_LIMIT_S = 60
 PACKED_PACKETS_PER_S = 60
 PACK = 9
 """VMs at once in a machine: more, and a machine under TCG does nothing but look after them."""
+FIXTURE_LIMIT = 160_000
+"""Bytes of a bundle that is kept as a fixture; the results of larger ones are kept all the same."""
 BUNDLES = Path(__file__).resolve().parent / "bundles"
 
 
@@ -132,8 +135,10 @@ def run_kernel(
 ) -> Iterator[tuple[Scenario, Outcome]]:
     """Run groups of scenarios on one kernel in one machine; each group takes its causes away again.
 
-    One that could not be made ends its machine; the rest get a new one.
+    One that could not be made ends its machine, is tried once more in a new one, and the rest go on there: a
+    kernel that changes its own code (to trace) dies now and then under TCG.
     """
+    failed: set[str] = set()
     while waiting:
         with_vm = any(one.vm != "client" for group in waiting for one in group)
         with ExitStack() as stack:
@@ -143,7 +148,8 @@ def run_kernel(
             problem = ""
             while waiting and not problem:
                 group = waiting.pop(0)
-                name = group[0].name if len(group) == 1 else f"together-{group[0].name}"
+                first = group[0]
+                name = first.name if len(group) == 1 else f"together-{first.switch}-{first.name}"
                 bundle = f"{name}-{kernel.name}.tar.gz"
                 outcomes = {
                     one.name: Outcome(one.name, kernel.name, one.sum, kernel.release, bundle, number)
@@ -157,6 +163,11 @@ def run_kernel(
                         log = keep_serial_log(machine, keep, f"{name}-{kernel.name}")
                         problem = f"{error} (console: {log})"
                     seconds = round(time.monotonic() - began, 1)
+                if problem and name not in failed:
+                    failed.add(name)
+                    waiting.insert(0, group)
+                    sys.stderr.write(f"again in a new machine: {problem}\n")
+                    break
                 for one in group:
                     outcome = outcomes[one.name]
                     outcome.seconds, outcome.problem = seconds, outcome.problem or problem
@@ -204,7 +215,9 @@ def line(row: dict[str, Any]) -> str:
 
 
 def record(outcome: Outcome, keep: Path) -> None:
-    """Keep a bundle that was judged right as a fixture, and which VM of it the scenario's is."""
+    """Keep a small bundle that was judged right as a fixture, and which VM of it the scenario's is."""
+    if (keep / outcome.bundle).stat().st_size > FIXTURE_LIMIT:
+        return
     shutil.copyfile(keep / outcome.bundle, BUNDLES / outcome.bundle)
     index = BUNDLES / "index.json"
     known = json.loads(index.read_bytes()) if index.exists() else {}
@@ -226,35 +239,32 @@ def kept(chosen: dict[str, dict[str, Scenario]], keep: Path) -> Iterator[tuple[S
                 yield scenario, Outcome(**json.loads(file.read_text(encoding="utf-8")))
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run what the arguments choose."""
-    parser = argparse.ArgumentParser(prog="run.py", description="Run the lab's scenarios.")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the arguments."""
+    made = argparse.ArgumentParser(prog="run.py", description="Run the lab's scenarios.")
+    made.add_argument(
         "--kernel", action="append", choices=list(images.KERNELS), help="repeatable; default: all"
     )
-    parser.add_argument("--scenario", action="append", help="name or pattern; repeatable")
-    parser.add_argument("--ci", action="store_true", help="only the scenarios of the ordinary tests")
-    parser.add_argument("--keep", type=Path, help="where bundles, logs and rows of the table go")
-    parser.add_argument("--judge", action="store_true", help="boot nothing: judge the kept bundles again")
-    parser.add_argument("--missing", action="store_true", help="only what was not run yet as it is now")
-    parser.add_argument(
-        "--record", action="store_true", help="keep the bundles that were judged right as fixtures"
+    made.add_argument("--scenario", action="append", help="name or pattern; repeatable")
+    made.add_argument("--ci", action="store_true", help="only the scenarios of the ordinary tests")
+    made.add_argument("--keep", type=Path, help="where bundles, logs and rows of the table go")
+    made.add_argument("--judge", action="store_true", help="boot nothing: judge the kept bundles again")
+    made.add_argument("--missing", action="store_true", help="only what was not run yet as it is now")
+    made.add_argument(
+        "--record",
+        action="store_true",
+        help="keep the bundles that were judged right as fixtures, and enter all results as prove.py does",
     )
-    parser.add_argument(
+    made.add_argument(
         "--pack", action="store_true", help="at once what can share a machine: one collection for all"
     )
-    parser.add_argument("--quick", action="store_true", help="with --pack: only what can share a machine")
-    parser.add_argument("--lock", help="a lock file to hold while a machine runs")
-    options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    kernels = options.kernel or list(images.KERNELS)
-    lacking = None if options.judge else images.why_unavailable() or images.why_not_built(kernels)
-    if lacking:
-        sys.stderr.write(f"the lab cannot work here: {lacking}\n")
-        return 3
-    sys.path.insert(0, str(verdict.TREE / "analyzer"))
-    keep = options.keep or images.cache() / "results"
-    keep.mkdir(parents=True, exist_ok=True)
+    made.add_argument("--quick", action="store_true", help="with --pack: only what can share a machine")
+    made.add_argument("--lock", help="a lock file to hold while a machine runs")
+    return made
+
+
+def choose(options: argparse.Namespace, kernels: Sequence[str], keep: Path) -> dict[str, dict[str, Scenario]]:
+    """Return by kernel the scenarios that the arguments ask for."""
     chosen: dict[str, dict[str, Scenario]] = {}
     for kernel in kernels:
         chosen[kernel] = {
@@ -269,8 +279,24 @@ def main(arguments: Sequence[str]) -> int:
                 one.name: seen.sum for one, seen in kept({kernel: chosen[kernel]}, keep) if not seen.problem
             }
             chosen[kernel] = {name: one for name, one in chosen[kernel].items() if done.get(name) != one.sum}
+    return chosen
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run what the arguments choose."""
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    kernels = options.kernel or list(images.KERNELS)
+    lacking = None if options.judge else images.why_unavailable() or images.why_not_built(kernels)
+    if lacking:
+        sys.stderr.write(f"the lab cannot work here: {lacking}\n")
+        return 3
+    sys.path.insert(0, str(verdict.TREE / "analyzer"))
+    keep = options.keep or images.cache() / "results"
+    keep.mkdir(parents=True, exist_ok=True)
+    chosen = choose(options, kernels, keep)
     if not any(chosen.values()) and not options.missing:
-        parser.error("no such scenario")
+        parser().error("no such scenario")
     say(f"{'scenario':26} {'kernel':5} {'sent/received':>15}  {'verdict and cause':44} {'less':8}   time")
     wrong = 0
     for kernel, ones in chosen.items():
@@ -292,6 +318,8 @@ def main(arguments: Sequence[str]) -> int:
             wrong += bad
             if options.record and not bad:
                 record(outcome, keep)
+    if options.record:
+        prove.main(["--keep", str(keep)])
     say(f"{wrong} wrong" if wrong else "all right")
     return 1 if wrong else 0
 

@@ -30,7 +30,7 @@ def test_every_result_is_of_a_scenario_as_it_is_now() -> None:
 
 def test_kernels_of_results_are_those_of_the_lab() -> None:
     kernels = {kernel for entry in KEPT["scenarios"].values() for kernel in entry["kernels"]}
-    assert kernels | KEPT["triggers"].keys() <= images.KERNELS.keys()
+    assert kernels <= images.KERNELS.keys()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -70,5 +70,5 @@ def test_proof_is_entered_replaced_and_taken_away() -> None:
 
 def test_a_wrong_verdict_proves_a_site_and_no_rule() -> None:
     run = {"made": True, "right": False, "whole": {"verdict": "likely", "cause": "some-rule"}}
-    kept = {"scenarios": {"one": {"sites": ["tun.one"], "kernels": {"6.1": run}}}, "triggers": {}}
+    kept = {"scenarios": {"one": {"sites": ["tun.one"], "kernels": {"6.1": run}}}}
     assert proof.proofs(kept) == ({}, {"tun.one": ["one"]})

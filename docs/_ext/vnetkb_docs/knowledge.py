@@ -119,8 +119,6 @@ def reproduced(results: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     if results.is_file():
         kept = json.loads(results.read_bytes())
-        for series, run in kept.get("triggers", {}).items():
-            found[series] |= set(run.get("sites", ()))
         for scenario in kept.get("scenarios", {}).values():
             for series, run in scenario.get("kernels", {}).items():
                 if run.get("made"):

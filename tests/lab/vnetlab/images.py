@@ -46,6 +46,10 @@ BOOT_MODULES = ("virtio_pci", "virtio_blk", "ext4", "overlay", "virtio_console")
 GUEST_MODULES = ("virtio_pci", "virtio_net")
 GUEST_KERNEL = "6.1"
 GUEST_BOOT_LIMIT_S = 120
+FETCHES = 3
+FETCH_PAUSE_S = 10
+RETRY_OPTION = "Acquire::Retries=5"
+TAIL = 12
 
 
 class LabError(Exception):
@@ -123,9 +127,31 @@ def call(*command: str | Path, cwd: Path | None = None) -> str:
         [str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
+        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-TAIL:])
         raise LabError(f"{command[0]} failed ({done.returncode}): {tail}")
     return done.stdout
+
+
+def fetch(*command: str | Path, cwd: Path | None = None, made: Path | None = None) -> str:
+    """Run a command that asks the archive, again if it fails: a mirror may be busy, or be changing just then.
+
+    Args:
+        command: The command.
+        cwd: Where it runs.
+        made: What it makes; what a failed attempt left of that is removed.
+
+    Raises:
+        LabError: It failed each time.
+    """
+    for _ in range(FETCHES - 1):
+        try:
+            return call(*command, cwd=cwd)
+        except LabError as error:
+            sys.stderr.write(f"again in {FETCH_PAUSE_S} s: {error}\n")
+            if made is not None:
+                shutil.rmtree(made, ignore_errors=True)
+            time.sleep(FETCH_PAUSE_S)
+    return call(*command, cwd=cwd)
 
 
 @contextmanager
@@ -170,13 +196,14 @@ def _apt(suites: tuple[str, ...]) -> list[str]:
         "-o", f"Dir::State::Lists={folder}/lists",
         "-o", f"Dir::Cache={folder}/cache",
         "-o", "APT::Sandbox::User=root",
+        "-o", RETRY_OPTION,
     ]  # fmt: skip
     if not folder.is_dir():
         with building(folder) as made:
             (made / "lists" / "partial").mkdir(parents=True)
             (made / "cache" / "archives" / "partial").mkdir(parents=True)
             (made / "sources.list").write_text("\n".join(_sources(suites)) + "\n", encoding="ascii")
-            call("apt-get", "-qq", *[option.replace(str(folder), str(made)) for option in options], "update")
+            fetch("apt-get", "-qq", *[option.replace(str(folder), str(made)) for option in options], "update")
     return options
 
 
@@ -217,9 +244,14 @@ def _fetch_kernel(source: Source, made: Path) -> None:
     options = _apt(source.suites)
     with tempfile.TemporaryDirectory(dir=cache()) as work:
         root = Path(work) / "root"
-        call(
-            "apt-get", "-qq", *options, "download", *_kernel_packages(options, source.package), cwd=Path(work)
-        )
+        packages = _kernel_packages(options, source.package)
+        try:
+            call("apt-get", "-qq", *options, "download", *packages, cwd=Path(work))
+        except LabError:
+            # Lists of some time ago name packages that the archive has replaced since.
+            fetch("apt-get", "-qq", *options, "update")
+            packages = _kernel_packages(options, source.package)
+            fetch("apt-get", "-qq", *options, "download", *packages, cwd=Path(work))
         for package in Path(work).glob("*.deb"):
             call("dpkg-deb", "-x", package, root)
         # From trixie on modules live in /usr/lib.
@@ -275,11 +307,12 @@ def userland(suite: str, packages: tuple[str, ...] = USERLAND_PACKAGES) -> Path:
     if not folder.is_dir():
         with building(folder) as made, tempfile.TemporaryDirectory(dir=cache()) as work:
             root = Path(work) / "root"
-            call(
+            fetch(
                 "mmdebstrap", "--quiet", "--variant=essential", f"--include={','.join(packages)}",
+                f"--aptopt={RETRY_OPTION.replace('=', ' ')}",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/info/*",
-                suite, root, *_sources((suite, f"{suite}-security")),
+                suite, root, *_sources((suite, f"{suite}-security")), made=root,
             )  # fmt: skip
             shutil.rmtree(root / "var/cache", ignore_errors=True)
             shutil.rmtree(root / "var/lib/apt/lists", ignore_errors=True)

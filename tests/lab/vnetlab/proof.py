@@ -11,9 +11,6 @@ from typing import Any
 
 from vnetlab.scenarios import Scenario
 
-TRIGGERED = "site-triggers"
-"""The name in `proof.lab` of the triggers of tests/real, run in a machine of the lab."""
-
 _SITE = re.compile(r"^  - id: (\S+)$", re.MULTILINE)
 
 
@@ -25,7 +22,7 @@ def results_file(kb: Path) -> Path:
 def load(kb: Path) -> dict[str, Any]:
     """Return what is kept."""
     file = results_file(kb)
-    empty: dict[str, Any] = {"schema_version": "1", "scenarios": {}, "triggers": {}}
+    empty: dict[str, Any] = {"schema_version": "1", "scenarios": {}}
     return json.loads(file.read_bytes()) if file.exists() else empty
 
 
@@ -86,7 +83,6 @@ def save(kb: Path, kept: Mapping[str, Any]) -> None:
             }
             for name, entry in sorted(kept["scenarios"].items())
         },
-        "triggers": dict(sorted(kept["triggers"].items(), key=lambda one: version(one[0]))),
     }
     file = results_file(kb)
     file.parent.mkdir(exist_ok=True)
@@ -102,7 +98,7 @@ def proofs(kept: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, lis
     """Return what `proof.lab` of rules and of sites must be, by id.
 
     A rule is proven by a scenario of which it is the cause, and that was judged right. A site is proven by a
-    scenario that lost its packets there as the kernel and both ends say, or by its own trigger.
+    scenario that lost its packets there as the kernel and both ends say.
     """
     rules: dict[str, set[str]] = defaultdict(set)
     sites: dict[str, set[str]] = defaultdict(set)
@@ -113,9 +109,6 @@ def proofs(kept: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, lis
             if run["made"]:
                 for site in entry["sites"]:
                     sites[site].add(name)
-    for run in kept["triggers"].values():
-        for site in run["sites"]:
-            sites[site].add(TRIGGERED)
     return (
         {one: sorted(names) for one, names in rules.items()},
         {one: sorted(names) for one, names in sites.items()},
@@ -186,12 +179,12 @@ def _site_text(block: str, change: Change) -> str:
 def changes(kb: Path, kept: Mapping[str, Any], ours: Collection[str]) -> dict[Path, str]:
     """Return the files whose `proof.lab` is not what the lab proved, with the text that they should have.
 
-    Names that are not `ours` (scenarios, the triggers) are of other experiments and stay.
+    Names that are not `ours` are of other experiments and stay.
     """
     rules, sites = proofs(kept)
 
     def change(proven: Sequence[str]) -> Change:
-        return lambda names: [one for one in names if one not in ours and one != TRIGGERED] + list(proven)
+        return lambda names: [one for one in names if one not in ours] + list(proven)
 
     wanted: dict[Path, str] = {}
     for file in sorted((kb / "rules").glob("*/*.yaml")):
@@ -206,7 +199,7 @@ TABLE = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.
 
 
 def table(kept: Mapping[str, Any], every: Collection[str], kernels: Sequence[str]) -> str:
-    """Return the Markdown table scenario x kernel: the verdict, or why there is none."""
+    """Return the table scenario x kernel in Markdown: the verdicts on all, without trace, on one snapshot."""
     rows = [f"| scenario | {' | '.join(kernels)} |", "| --- |" + " --- |" * len(kernels)]
     for name in sorted(every):
         runs = kept["scenarios"].get(name, {}).get("kernels", {})
@@ -217,6 +210,18 @@ def table(kept: Mapping[str, Any], every: Collection[str], kernels: Sequence[str
 def _cell(run: Mapping[str, Any] | None) -> str:
     if run is None:
         return "not run"
-    said = f"{run['whole']['verdict']} {run['whole']['cause'] or ''}".strip()
-    answer = said if run["whole"]["verdict"] else "no finding"
-    return answer if run["right"] else f"**wrong**: {'; '.join(run['wrong'])[:90]}"
+    answers = [_answer(run[name]) for name in ("whole", "plain", "once")]
+    said = answers[0] if len(set(answers)) == 1 else "; ".join((answers[0], *_less(answers)))
+    seconds = "" if run["seconds"] is None else f" ({run['seconds']:.0f} s)"
+    return f"{said}{seconds}" if run["right"] else f"**wrong**: {'; '.join(run['wrong'])[:90]}{seconds}"
+
+
+def _less(answers: Sequence[str]) -> list[str]:
+    """Say what less than the whole gives, where that is something else."""
+    whole, plain, once = answers
+    same = [] if plain == whole else [f"without trace {plain}"]
+    return [*same, f"one snapshot {once}"] if once != plain else same
+
+
+def _answer(said: Mapping[str, Any]) -> str:
+    return f"{said['verdict']} {said['cause'] or ''}".strip() if said["verdict"] else "no finding"

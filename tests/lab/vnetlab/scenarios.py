@@ -11,7 +11,7 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "scenarios"
 VM_KINDS = ("client", "linux", "firmware")
-SWITCHES = ("bridge", "ovs")
+SWITCHES = ("bridge", "ovs", "own")
 JUDGING = frozenset({"text", "truth", "expect", "plain", "once", "on", "alone", "ci"})
 """What of a scenario says how it is judged, not how it is made: a result stays when that changes."""
 
@@ -23,7 +23,7 @@ class Expect:
     Attributes:
         finding: Is there a finding at all.
         asked: Must there be one: a loss that no capture shows needs none.
-        subject: What the finding is about.
+        subject: What the finding is about; "own": the bridge of its own.
         counter: The symptom's counter; empty: that of any, "silent": none.
         verdict: Verdicts that are right, the best first.
         cause: Rule ids that are right, the best first; an empty text stands for no cause.
@@ -73,7 +73,8 @@ class Scenario:
             "firmware": a VM without operating system, so no driver.
         client: Settings of the stand-in, see inside/vhostvm.c.
         vhost: Does vhost read the ring, or QEMU.
-        switch: What the tap is a port of.
+        switch: What the tap is a port of: the Linux bridge of all, Open vSwitch, or a bridge of its own,
+            whose sums are then its alone.
         tx_queue_len: Slots of the tap's ring.
         packets_per_s: What is sent to the guest, on average; 0 is as fast as it goes.
         burst: Packets that are sent back to back.

@@ -3,7 +3,8 @@
 
 The settings are those that libvirt gives: noqueue on the tap, a fe:54 address, QEMU's threads with names. The
 neighbour lives in a network namespace of its own at the far end of veth pairs, whose near ends, lan0 and
-lan1, are the other ports of the Linux bridge br0 and of Open vSwitch's br1.
+lan1, are the other ports of the Linux bridge br0 and of Open vSwitch's br1; lan2 and on those of bridges
+of one VM each.
 """
 
 import json
@@ -20,6 +21,8 @@ from vnetlab.scenarios import Scenario
 REAL_TAPS = Path(__file__).resolve().parents[2] / "real"
 NUMBERS = {"bridge": 0, "ovs": 1}
 """By kind of switch, its number: that of its bridge, of its port to the neighbour, and of its network."""
+OWN = 2
+"""The number of the first VM's own bridge."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Seat:
 
     number: int
     switch: str
+
+    @property
+    def network(self) -> int:
+        """Return the number of its switch."""
+        return NUMBERS.get(self.switch, OWN + self.number)
+
+    @property
+    def bridge(self) -> str:
+        """Return the name of its switch."""
+        return f"br{self.network}"
 
     @property
     def tap(self) -> str:
@@ -47,12 +60,12 @@ class Seat:
     @property
     def address(self) -> str:
         """Return the guest's IP address."""
-        return f"10.77.{NUMBERS[self.switch]}.{self.number + 2}"
+        return f"10.77.{self.network}.{self.number + 2}"
 
     @property
     def words(self) -> str:
         """Return the assignments that inside/vars.sh reads."""
-        number = NUMBERS[self.switch]
+        number = self.network
         return f"TAP={self.tap} VM={self.vm} ADDRESS={self.address} BRIDGE=br{number} LAN=lan{number}"
 
 
@@ -101,8 +114,8 @@ class Stage:
         if self._qemu and chosen[0].vm != self._qemu:
             self.step(first, "kill -KILL $QEMU; while [ -e /sys/class/net/$TAP ]; do sleep 0.1; done")
             self._qemu = ""
-        for kind in sorted({seat.switch for seat in seats.values()}):
-            self._make_switch(kind)
+        for number, kind in sorted({(seat.network, seat.switch) for seat in seats.values()}):
+            self._make_switch(number, kind)
         if chosen[0].vm != "client" and not self._qemu:
             self._start_qemu(first, chosen[0].vm, vhost=chosen[0].vhost)
             self._qemu = chosen[0].vm
@@ -121,10 +134,13 @@ class Stage:
         if not self._qemu:
             kill = "read -r pid 2>/dev/null </run/{0}.pid && kill -KILL $pid; rm -f /run/{0}.pid"
             self.machine.run("\n".join(kill.format(seat.vm) for seat in seats))
-        undo = "for lan in lan0 lan1; do [ ! -e /sys/class/net/$lan ] || ip link del $lan; done\n"
+        undo = "for lan in /sys/class/net/lan*; do [ ! -e $lan ] || ip link del ${lan##*/}; done\n"
         if "ovs" in self._switches:
             undo += "ovs-vsctl --if-exists del-br br1 -- --all destroy QoS -- --all destroy Queue\n"
-        undo += "[ ! -e /sys/class/net/br0 ] || ip link del br0\n"
+        undo += (
+            "for one in /sys/class/net/br*/bridge; do\n"
+            "  one=${one%/bridge}; [ ! -e $one ] || ip link del ${one##*/}\ndone\n"
+        )
         if not self._qemu:
             undo += "".join(
                 f"for i in 1 2 3 4 5 6 7 8 9 10; do"
@@ -134,9 +150,8 @@ class Stage:
             )
         self.machine.run(undo)
 
-    def _make_switch(self, kind: str) -> None:
+    def _make_switch(self, number: int, kind: str) -> None:
         run = self.machine.run
-        number = NUMBERS[kind]
         if kind == "ovs" and kind not in self._switches:
             run(
                 "modprobe openvswitch && mkdir -p /run/openvswitch /var/log/openvswitch /etc/openvswitch"
@@ -145,10 +160,12 @@ class Stage:
                 limit_s=120,
             )
         self._switches = sorted({*self._switches, kind})
-        add = {
-            "bridge": "ip link add br0 type bridge && ip link set br0 up && ip link set lan0 master br0",
-            "ovs": "ovs-vsctl --timeout=30 add-br br1 -- add-port br1 lan1",
-        }[kind]
+        add = (
+            f"ovs-vsctl --timeout=30 add-br br{number} -- add-port br{number} lan{number}"
+            if kind == "ovs"
+            else f"ip link add br{number} type bridge && ip link set br{number} up"
+            f" && ip link set lan{number} master br{number}"
+        )
         run(
             f"[ ! -e /sys/class/net/lan{number} ] || exit 0\n"
             f"ip link add lan{number} type veth peer name to-lan{number} netns lan"
@@ -196,7 +213,7 @@ class Stage:
         """Read what can be counted now; `stop`: end the senders first, and let what they sent arrive."""
         text = self.machine.run(
             ("pkill -x send; sleep 0.3\n" if stop else "")
-            + "cd /run; for f in *.sent.* *.received; do [ ! -e $f ] || echo $f $(od -An -v -t u8 $f); done\n"
+            + "cd /run; for f in *.sent.* *.received; do [ ! -s $f ] || echo $f $(od -An -v -t u8 $f); done\n"
             "cd /lab && python3 -c 'import json, sight; print(json.dumps(sight.Sight().read()))'\n"
             + ("ovs-appctl dpctl/show | grep lookups\n" if "ovs" in self._switches else "")
             + ":",
@@ -235,10 +252,11 @@ class Stage:
 def _plug(seat: Seat, scenario: Scenario) -> str:
     """Return the shell text that gives a tap libvirt's settings and puts it into its switch."""
     # A switch floods what it knows no place for, and would carry one scenario's packets into others' ports.
-    plug = {
-        "bridge": f"ip link set $TAP master br0\nbridge fdb replace {seat.mac} dev $TAP master static",
-        "ovs": f"ovs-vsctl --timeout=30 add-port br1 $TAP\novs-appctl fdb/add br1 $TAP 0 {seat.mac}",
-    }[seat.switch]
+    plug = (
+        f"ovs-vsctl --timeout=30 add-port br1 $TAP\novs-appctl fdb/add br1 $TAP 0 {seat.mac}"
+        if seat.switch == "ovs"
+        else f"ip link set $TAP master $BRIDGE\nbridge fdb replace {seat.mac} dev $TAP master static"
+    )
     return (
         f"ip link set $TAP address fe:54{seat.mac[5:]} txqueuelen {scenario.tx_queue_len} mtu 1500\n"
         f"tc qdisc replace dev $TAP root noqueue\nip link set $TAP up\n{plug}\n"
@@ -248,10 +266,11 @@ def _plug(seat: Seat, scenario: Scenario) -> str:
 
 def _stand_in(seat: Seat, settings: str) -> str:
     """Return the shell text that starts a stand-in for a VM, which looks like QEMU from outside."""
+    joining = ",mrg_rxbuf=off" if "mergeable=0" in settings else ""
     words = [
         "-name", f"guest={seat.vm},debug-threads=on",
         "-netdev", f"tap,id=hostnet0,ifname={seat.tap},vhost=on",
-        "-device", f"virtio-net-pci,netdev=hostnet0,id=net0,mac={seat.mac}",
+        "-device", f"virtio-net-pci,netdev=hostnet0,id=net0,mac={seat.mac}{joining}",
     ]  # fmt: skip
     command = shlex.join(["exec", "-a", "qemu-system-x86_64", "/lab/vhostvm", *words])
     setting = f"VHOSTVM=tap={seat.tap} number={seat.number + 1} count=/run/{seat.vm}.received {settings}"

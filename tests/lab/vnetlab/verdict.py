@@ -216,7 +216,7 @@ class Judgement:
 def judge(scenario: Scenario, bundle: Path, seat: Seat, *, together: bool = False) -> Judgement:
     """Analyze a bundle, and what it would have been with less, and hold the answers against the scenario."""
     expect, expect_plain, expect_once = (
-        replace(one, subject=re.sub(r"^vnet0\b", seat.tap, one.subject))
+        replace(one, subject=_placed(one.subject, seat))
         for one in (scenario.expect, scenario.plain, scenario.once)
     )
     report, plain_report, once_report = _reports(bundle)
@@ -238,6 +238,13 @@ def judge(scenario: Scenario, bundle: Path, seat: Seat, *, together: bool = Fals
     if once.cause is not None and not _on_the_way(once.cause, right):
         wrong.append(f"one snapshot: cause {once.cause}")
     return Judgement(whole, plain, once, tuple(wrong))
+
+
+def _placed(subject: str, seat: Seat) -> str:
+    """Return what is called so where the scenario's VM is the first one."""
+    if seat.switch == "own" and subject == "own":
+        return seat.bridge
+    return re.sub(r"^vnet0\b", seat.tap, subject)
 
 
 @cache
