@@ -56,7 +56,7 @@ NOT_HERE: dict[str, str] = {
     "br_input.br_pass_frame_up.vlan_not_allowed": NO_MODULE + ": CONFIG_BRIDGE_VLAN_FILTERING",
     "br_forward.br_flood.neigh_suppressed": "needs a neighbour table of the bridge; read in the source only",
     "br_forward.br_multicast_flood.no_member": "a bridge trusts its own querier only after 10 seconds",
-    "ip_input.ip_local_deliver.filtered": "a machine's own packet filter (iptables, nft), which the tests do not set",
+    "ip_input.ip_local_deliver.filtered": "needs a packet filter (iptables), which may be missing here",
     "net/netfilter/core.c": "nftables frees in a function of its own, which netfilter_dropped plays",
     "br_forward.__br_forward.lro": "needs a NIC that receives with LRO",
     "drivers/net/virtio_net.c": "the guest's driver: needs a device, whose other side a VMM or vhost is",
