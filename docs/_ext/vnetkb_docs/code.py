@@ -161,9 +161,9 @@ def _move(page: Page, site: Site, move: Move) -> list[nodes.Node]:
     ]
     for cited in move.statement:
         series = cited.kernels or move.kernels
-        places = _places(page, move.file, series, lambda version: _count_line(know, version, site, move))
+        found = places(page, move.file, series, lambda version: _count_line(know, version, site, move))
         made.append(
-            paragraph(nodes.literal("", " ".join(cited.text.split())), " ", *places, classes=["kb-statement"])
+            paragraph(nodes.literal("", " ".join(cited.text.split())), " ", *found, classes=["kb-statement"])
         )
     hidden = [series for series in move.kernels if series not in move.shown]
     if hidden:
@@ -179,8 +179,11 @@ def _count_line(know: Knowledge, version: str, site: Site, move: Move) -> int | 
     return None if known is None else known.counts.get(move.counter)
 
 
-def _places(page: Page, file: str, series: Sequence[str], line_of: object) -> list[nodes.Node]:
-    """Return for each series its version and line, linked to the source where that is configured."""
+def places(page: Page, file: str, series: Sequence[str], line_of: object) -> list[nodes.Node]:
+    """Return for each kernel series its version and line, linked to the source where that is configured.
+
+    `line_of` gives the line in a version, `None` where it is not known.
+    """
     made: list[nodes.Node] = []
     for each in series:
         version = page.know.versions.get(each)
@@ -258,7 +261,7 @@ def _statement(page: Page, site: Site, cited: Cited) -> Iterator[nodes.Node]:
     yield code_block(cited.text)
     series = cited.kernels or site.kernels
     yield paragraph(
-        *_places(page, site.file, series, lambda version: _site_line(page.know, version, site)),
+        *places(page, site.file, series, lambda version: _site_line(page.know, version, site)),
         classes=["kb-places"],
     )
 
