@@ -231,7 +231,7 @@ def test_an_agent_that_gives_nothing_is_named_with_what_to_do(host: FakeHost, tr
     place = host.bin / "virsh"
     place.write_text(
         place.read_text().replace(
-            "esac", f"*agent-command*) echo {shlex.quote(message)} >&2; exit 1 ;;\nesac", 1
+            "esac", f"*agent-command*) echo {shlex.quote(message)} >&2; echo; exit 1 ;;\nesac", 1
         )
     )
     bundle = host.run(["dash"], *QUICK, "--guest", "web01").bundle
@@ -251,7 +251,8 @@ def test_an_agent_that_never_answers_costs_its_time_and_nothing_else(host: FakeH
     bundle = host.run(["dash"], *QUICK, "--guest", "web01").bundle
 
     assert time.monotonic() - started < 40
-    assert captures(bundle)["agent-info", 0]["absent"]["reason"] == "timed-out"
+    absent = captures(bundle)["agent-info", 0]["absent"]
+    assert (absent["reason"], absent["detail"]) == ("timed-out", "no output within 5 s")
     assert bundle.capture("virsh-domstats", 1)["path"]
     assert bundle.capture("virsh-list")["path"]
     assert host.wait_until_quiet() == []

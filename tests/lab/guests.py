@@ -90,7 +90,9 @@ def send(count: int, per_s: float, frame: bytes) -> None:
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as port:
         port.bind((TAP, 0))
         for _ in range(count):
-            port.send(frame)
+            # a ring that nobody empties refuses
+            with suppress(OSError):
+                port.send(frame)
             if per_s:
                 time.sleep(1 / per_s)
 
