@@ -266,3 +266,13 @@ def test_the_guests_own_cpu_times_serve_the_rules_of_the_ring(tmp_path: Path, ti
     statuses = {candidate.rule.id: candidate.status.value for candidate in finding.candidates}
 
     assert statuses[rule] == "likely"
+
+
+def test_a_capture_in_the_guest_is_said_to_hide_drops(tmp_path: Path) -> None:
+    heading = "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"
+    text = f"{heading}0000000000000000 3      3    0003   2     1 0      0      12345\n"
+    sysfs = SYSFS.format(packets=70, flags="0x1103")
+    files = {"guest-proc-net-packet": text, "guest-sysfs-net": sysfs}
+    found, _ = diagnosed(tmp_path, inside(before=files, after=files), tap())
+
+    assert [n.subject for n in found.notices if n.rule == "guest-capture-hides-drops"] == ["web01 eth0"]
