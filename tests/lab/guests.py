@@ -478,7 +478,7 @@ def main(arguments: Sequence[str]) -> int:
         # fetched before the network is gone
         images.kernel(options.kernel)
         images.userland(images.GUEST_SUITE, PACKAGES)
-        words = ["unshare", "-n", "-u", "-m", "-p", "-f", "--mount-proc", sys.executable, __file__, *arguments]
+        words = ["unshare", "-numpf", "--mount-proc", sys.executable, __file__, *arguments]
         return subprocess.run(words, env={**os.environ, INSIDE: "1"}, check=False).returncode
     for command in (
         "hostname node7", "mount -t sysfs sysfs /sys", "ip link set lo up", f"ip tuntap add {TAP} mode tap",
