@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to do: every cause has something, and a command or its undoing is one that a shell can run."""
+
+import re
+
+import pytest
+
+from vnetkb.kb.load import load_kb
+from vnetkb.kb.model import Remedy, Rule, RuleKind
+
+KB = load_kb()
+CAUSES = [rule for rule in KB.rules.values() if rule.kind is RuleKind.CAUSE]
+WITH_UNIT = {name for name, fact in KB.facts.items() if fact.unit not in {None, "count"}}
+
+
+@pytest.mark.parametrize("rule", CAUSES, ids=lambda rule: rule.id)
+def test_every_cause_has_a_remedy_of_its_own_or_of_what_it_refines(rule: Rule) -> None:
+    chain = [rule.id, *KB.ancestors(rule.id)]
+    assert any(KB.rules[name].remedies for name in chain)
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_no_command_holds_a_number_with_its_unit(remedy: Remedy) -> None:
+    command = remedy.command or ""
+    undo = remedy.undo
+    lines = [command, *([undo] if re.match(r"(ip|sysctl|virsh|tc|ovs-vsctl|ethtool|kill) ", undo) else [])]
+    named = {name for line in lines for name in re.findall(r"\{([a-z_.]+)\}", line)}
+    assert not named & WITH_UNIT
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_no_undoing_is_left_to_the_reader(remedy: Remedy) -> None:
+    assert remedy.undo not in {"Take the change back.", "Remove the pinning.", "Set the old value again."}
