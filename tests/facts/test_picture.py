@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import Observation, build
-from vnetkb.facts.plots import correlation, merged, rates
+from vnetkb.facts.plots import merged, rates
+from vnetkb.facts.together import correlation
 from vnetkb.kb.load import load_kb
 
 KB = load_kb()

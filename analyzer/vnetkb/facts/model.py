@@ -66,6 +66,14 @@ class Subject(NamedTuple):
     port_of: str | None = None
 
 
+class Bounds(NamedTuple):
+    """A number with the least and the most that it can be, by when its readings can have been made."""
+
+    value: float
+    least: float
+    most: float
+
+
 class Symptom(NamedTuple):
     """How one counter of one subject moved.
 
@@ -81,6 +89,8 @@ class Symptom(NamedTuple):
         called: What a reader is told the counter is, with both directions: ``host TX dropped (= guest RX)``.
         share_of: What ``ratio`` is a share of, in words: ``all that was sent to it``.
         captures: Members that the counter was read from.
+        rate: ``delta`` per second, with bounds; None where it is not known when the counter was read.
+        share: ``ratio`` with bounds; None where it is not known how far apart the two counts were read.
     """
 
     counter: str | None
@@ -93,6 +103,8 @@ class Symptom(NamedTuple):
     called: str = ""
     share_of: str | None = None
     captures: tuple[str, ...] = ()
+    rate: Bounds | None = None
+    share: Bounds | None = None
 
 
 class Witness(NamedTuple):

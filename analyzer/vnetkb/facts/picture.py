@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vnetkb.facts.path import Path
-    from vnetkb.facts.plots import Plot, Together
+    from vnetkb.facts.plots import Plot
     from vnetkb.facts.quotes import Quote, Quotes
     from vnetkb.facts.symptom import SymptomFacts
+    from vnetkb.facts.together import Together
 
 
 class Picture:
@@ -38,9 +39,7 @@ class Picture:
     @cached_property
     def together(self) -> tuple[Together, ...]:
         """What rose and fell with the drops; empty without a series."""
-        from vnetkb.facts.plots import together_of  # noqa: PLC0415 - most reports draw nothing
-
-        return together_of(self._symptom)
+        return self._symptom.together
 
     @property
     def losing_intervals(self) -> tuple[int, int]:

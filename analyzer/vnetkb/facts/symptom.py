@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vnetkb.facts.bounds import rate, seconds_between, share
 from vnetkb.facts.deltas import total
 from vnetkb.facts.model import Fact, Notice, Observation, State, Symptom
 from vnetkb.facts.picture import Picture
@@ -14,8 +16,10 @@ from vnetkb.language import tr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from vnetkb.facts.model import Bounds
     from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.subject import Counted, SubjectSource
+    from vnetkb.facts.together import Together
     from vnetkb.kb.model import WatchedCounter
 
 
@@ -94,6 +98,41 @@ class SymptomFacts:
             if lost and seconds > 0
         ]
         return max(rates, default=None)
+
+    @cached_property
+    def read_between(self) -> tuple[Bounds, float] | None:
+        """Seconds between the readings of the counter, and seconds that these took; None where not known."""
+        tables = getattr(self.source, "tables", None)
+        return None if tables is None else seconds_between(tables, self.counted.captures)
+
+    @cached_property
+    def highest_rate(self) -> float | None:
+        """The highest rate of the series or, without one, that of the whole time; None where not known."""
+        known = [self.peak_rate] if self.peak_rate is not None else []
+        if self.counted.delta is not None and self.read_between is not None:
+            known.append(self.counted.delta / self.read_between[0].least)
+        return max(known, default=None)
+
+    @cached_property
+    def rate(self) -> Bounds | None:
+        """How much the counter moved per second; None where that is not known."""
+        between, delta = self.read_between, self.counted.delta
+        return None if between is None or delta is None else rate(delta, between[0])
+
+    @cached_property
+    def share(self) -> Bounds | None:
+        """What part of the packets was lost, 0..1; None where that is not known."""
+        lost, passed, between = self.counted.delta, self.passed_delta, self.read_between
+        if lost is None or passed is None or between is None or self.highest_rate is None:
+            return None
+        return share(lost, passed, self.highest_rate * between[1])
+
+    @cached_property
+    def together(self) -> tuple[Together, ...]:
+        """What else in the series rose and fell with the counter."""
+        from vnetkb.facts.together import together_of  # noqa: PLC0415 - few have a series that tells
+
+        return together_of(self)
 
     def without_series(self, name: str) -> Fact:
         """Build the answer for a fact that needs a series that does not show the counter."""
@@ -176,6 +215,77 @@ def _peak_ratio(symptom: SymptomFacts) -> Fact:
     return Fact("drop.peak_ratio", max(known), samples=samples, captures=symptom.counted.sample_captures)
 
 
+def _bound(symptom: SymptomFacts, name: str, bounds: Bounds | None, part: str, times: float) -> Fact:
+    if bounds is None:
+        why = symptom.counted.why_unknown or tr("the bundle does not tell when the counts were read")
+        return Fact(name, captures=symptom.captures, why_unknown=why)
+    return Fact(name, times * getattr(bounds, part), captures=symptom.counted.captures)
+
+
+for _part, _of in (("value", ""), ("least", "_least"), ("most", "_most")):
+
+    def _rate_of(symptom: SymptomFacts, part: str = _part, name: str = f"drop.rate{_of}") -> Fact:
+        return _bound(symptom, name, symptom.rate, part, 1)
+
+    provides(f"drop.rate{_of}")(_rate_of)
+
+for _part in ("least", "most"):
+
+    def _share_of(symptom: SymptomFacts, part: str = _part) -> Fact:
+        return _bound(symptom, f"drop.ratio_{part}", symptom.share, part, 100)
+
+    provides(f"drop.ratio_{_part}")(_share_of)
+
+
+# What the other captures must show of the drops at the least, by the fact that says it.
+ELSEWHERE = {
+    "drop.least_in_softnet": ("softnet-stat",),
+    "drop.least_below": ("sysfs-net", "tc-qdisc"),
+}
+
+for _name in ELSEWHERE:
+
+    def _least_elsewhere(symptom: SymptomFacts, name: str = _name) -> Fact:
+        """The drops, less what can have been lost between reading these and reading the other capture."""
+        one, tables = symptom.counted, getattr(symptom.source, "tables", None)
+        if one.delta is None or tables is None or symptom.highest_rate is None:
+            why = one.why_unknown or tr("the bundle does not tell when the counts were read")
+            return Fact(name, missing=one.missing, why_unknown=why)
+        read = [other for other in ELSEWHERE[name] if tables.paths(other)]
+        ends = (tables.snapshots[0], tables.snapshots[-1])
+        apart = [tables.seconds_apart("sysfs-net", other, n) for other in read for n in ends]
+        known = [seconds for seconds in apart if seconds is not None]
+        if len(known) != len(apart):
+            return Fact(name, why_unknown=tr("the bundle does not tell when the counts were read"))
+        # at the worst both ends err the same way
+        slack = math.ceil(symptom.highest_rate * len(ends) * max(known, default=0.0))
+        captures = (*one.captures, *(path for other in read for path in tables.paths(other)))
+        return Fact(name, max(1, one.delta - slack), captures=tuple(dict.fromkeys(captures)))
+
+    provides(_name)(_least_elsewhere)
+
+
+# What may rise and fall with the drops, by the fact that says how closely.
+FOLLOWED = {
+    "drop.with_offered": "offered",
+    "drop.with_reader_delay": "reader.delay_share",
+    "drop.with_vcpu_delay": "vcpu.delay_share",
+    "drop.with_steal": "steal",
+    "drop.with_softnet": "softnet",
+}
+
+for _name in FOLLOWED:
+
+    def _with(symptom: SymptomFacts, name: str = _name) -> Fact:
+        for one in symptom.together:
+            if one.id == FOLLOWED[name]:
+                return Fact(name, one.correlation, captures=one.captures)
+        why = tr("fewer than five intervals of the series show both, or one of the two stood still")
+        return Fact(name, why_unknown=why)
+
+    provides(_name)(_with)
+
+
 def _metric(symptom: SymptomFacts, name: str, index: int) -> Fact:
     if not symptom.metrics:
         return Fact(name, why_unknown=tr("node_exporter does not show it"))
@@ -235,6 +345,8 @@ def observe(
             called=watched.called,
             share_of=watched.share_of,
             captures=facts.captures,
+            rate=facts.rate if state == "rising" else None,
+            share=facts.share if known else None,
         ),
         facts,
         counted.one_snapshot,

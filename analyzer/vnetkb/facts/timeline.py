@@ -66,6 +66,7 @@ class Timeline:
         """Keep what to look at; nothing is parsed yet."""
         self.tables = tables
         self.devices = frozenset(devices)
+        self._counted: dict[str, tuple[int | None, ...]] = {}
 
     @cached_property
     def _net(self) -> list[tuple[int, float, dict[str, NetDevCounters]]]:
@@ -123,6 +124,11 @@ class Timeline:
             capture: Its id; its parser is the module of the same name.
             read: Takes the number out of what the parser gives for one sample.
         """
+        if capture not in self._counted:
+            self._counted[capture] = self._count(capture, read)
+        return self._counted[capture]
+
+    def _count(self, capture: str, read: Callable[[Any], int]) -> tuple[int | None, ...]:
         parse = importlib.import_module(f"vnetkb.parsers.{capture.replace('-', '_')}").parse
         values: dict[int, int] = {}
         for number, _, data in self.tables.series(capture):

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from vnetkb.diagnosis.model import Alarm, Candidate, Group, NextStep
     from vnetkb.facts.model import HostSummary, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
-    from vnetkb.facts.plots import Plot, Together
+    from vnetkb.facts.plots import Plot
+    from vnetkb.facts.together import Together
     from vnetkb.kb.reference import Site
 
 PAST = "past"
