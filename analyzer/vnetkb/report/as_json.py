@@ -13,6 +13,7 @@ from vnetkb.report import words
 if TYPE_CHECKING:
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, Candidate, Evidence
+    from vnetkb.facts.model import Bounds
     from vnetkb.facts.path import Path
 
 SCHEMA_VERSION = "1"
@@ -123,6 +124,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "total": symptom.total,
             "ratio": symptom.ratio,
             "seconds": symptom.seconds,
+            "rate": _bounds(symptom.rate),
+            "share": _bounds(symptom.share),
             "between": list(symptom.between) if symptom.between else None,
             "called": symptom.called,
             "captures": list(symptom.captures),
@@ -137,6 +140,15 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "harm_reason": finding.harm_reason,
         "alarm": _alarm(finding, finding.alarm) if finding.alarm else None,
         "path": _path(finding.picture.path) if finding.picture and finding.picture.path else None,
+        "followed": [
+            {
+                "what": one.id,
+                "correlation": one.correlation,
+                "intervals": one.intervals,
+                "captures": list(one.captures),
+            }
+            for one in (finding.picture.together if finding.picture else ())
+        ],
         "candidates": [_candidate(candidate) for candidate in finding.candidates],
         "witnesses": [
             {
@@ -163,6 +175,10 @@ def _finding(finding: Finding) -> dict[str, Any]:
             for applied in finding.remedies
         ],
     }
+
+
+def _bounds(bounds: Bounds | None) -> dict[str, float] | None:
+    return None if bounds is None else bounds._asdict()
 
 
 def _path(path: Path) -> dict[str, Any]:

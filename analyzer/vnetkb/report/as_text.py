@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import AppliedRemedy, Candidate
+    from vnetkb.facts.together import Together
 
 WIDTH = 118
 LABEL = 13
@@ -72,6 +73,8 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
     if finding.contributors:
         yield wrapped(tr("also"), words.contributors(finding))
     yield from _reasons(finding, every=every)
+    if every and finding.picture:
+        yield from _followed(finding.picture.together)
     for seen in finding.witnesses:
         if seen.agrees is False:
             said = tr("{tool} says {value}", tool=seen.name, value=words.witness(seen))
@@ -97,6 +100,11 @@ def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:
         for name, text in remedy.persistent.items():
             yield wrapped("", tr("keep it ({name}): {text}", name=name, text=text))
     yield wrapped("", tr("costs: {costs} undo: {undo}", costs=remedy.costs, undo=applied.undo))
+
+
+def _followed(together: Sequence[Together]) -> Iterator[str]:
+    for one in together:
+        yield wrapped(tr("goes with"), f"{words.together(one)}   [{words.members(one.captures)}]")
 
 
 def _why(finding: Finding) -> str:

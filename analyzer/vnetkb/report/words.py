@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, Candidate, Group, NextStep
-    from vnetkb.facts.model import HostSummary, Watch, Witness
+    from vnetkb.facts.model import HostSummary, Symptom, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
     from vnetkb.facts.plots import Plot
     from vnetkb.facts.together import Together
@@ -86,11 +86,31 @@ def symptom(finding: Finding) -> str:
     moved = tr("{what} +{delta} in {seconds} s", what=what, delta=seen.delta, seconds=seen.seconds)
     everything = seen.share_of or tr("all")
     if seen.ratio is None:
-        return tr("{moved}: what share of the packets is not known", moved=moved)
-    if seen.ratio == 1.0:
-        return tr("{moved}: {everything}", moved=moved, everything=everything)
-    share = percent(seen.ratio)
-    return tr("{moved}: {share} of {everything}", moved=moved, share=share, everything=everything)
+        said = tr("{moved}: what share of the packets is not known", moved=moved)
+    elif seen.ratio == 1.0:
+        said = tr("{moved}: {everything}", moved=moved, everything=everything)
+    else:
+        share = percent(seen.ratio)
+        said = tr("{moved}: {share} of {everything}", moved=moved, share=share, everything=everything)
+    within = "; ".join(bounds(seen))
+    return f"{said}   ({within})" if within else said
+
+
+def bounds(seen: Symptom) -> list[str]:
+    """Return between what a rate and a share lie, by when the counts can have been read."""
+    found = []
+    if seen.rate is not None:
+        least, most = (f"{rate:.3g}" if rate < 100 else f"{rate:.0f}" for rate in seen.rate[1:])  # noqa: PLR2004
+        found.append(
+            tr("{rate} a second", rate=least)
+            if least == most
+            else tr("{least} to {most} a second", least=least, most=most)
+        )
+    if seen.share is not None:
+        low, high = percent(seen.share.least), percent(seen.share.most)
+        if low != high:
+            found.append(tr("share {least} to {most}", least=low, most=high))
+    return found
 
 
 def percent(ratio: float) -> str:
