@@ -2,17 +2,22 @@
 """Who reads a tap's ring, and how its threads spent the time with drops."""
 
 import json
+import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simulated import Device, Host, schedstat_series, status
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import Observation, build
 from vnetkb.kb.load import load_kb
 
+KB = load_kb()
 QEMU = "4711\t/usr/bin/qemu-system-x86_64\n4711\t-name guest=web01,debug-threads=on\n"
 NIC = "4711\t-netdev tap,fd=25,id=hostnet0,vhost=on\n"
 NIC += "4711\t-device virtio-net-pci,netdev=hostnet0,mac=52:54:00:aa:bb:cc\n"
@@ -24,7 +29,7 @@ def observe(
     folder: Path, captures: Mapping[str, str | None], *devices: Device, root: bool = True
 ) -> Observation:
     host = Host(devices or [LOSING], captures=captures, root=root)
-    found = build(read_bundle(host.write(folder)), load_kb()).observations
+    found = build(read_bundle(host.write(folder)), KB).observations
     return next(o for o in found if o.subject.name == "vnet3")
 
 
@@ -247,3 +252,70 @@ def test_threads_of_the_root_group_are_never_throttled(tmp_path: Path) -> None:
     assert observe(tmp_path, captures | NO_VHOST).facts.fact("reader.throttled_ms").value == 0.0
     unknown = observe(tmp_path, {"host/0/tun-fdinfo": FD.format(25, "vnet3")} | NO_VHOST)
     assert unknown.facts.fact("reader.throttled_ms").value is None
+
+
+MS = 10**6
+STEP = 20 * MS
+SPANS = st.lists(
+    st.tuples(st.sampled_from(["run", "wait", "sleep"]), st.integers(1, 200)), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SPANS)
+def test_a_wait_is_told_of_the_intervals_that_it_was_in(tmp_path: Path, spans: list[tuple[str, int]]) -> None:
+    """The kernel adds a wait to run delay when it ends, which may be many intervals later."""
+    intervals, steps = 6, 50
+    plan = ["wait"] * 5
+    for kind, length in spans:
+        # it is always runnable before it runs, and a wait ends in running
+        plan += [kind] * length + (["run"] if kind == "wait" else [])
+    plan = (plan + ["run"] + ["sleep"] * steps * intervals)[: steps * intervals]
+    counts, pending, slices, run, delay = [(0, 0, 1)], 0, 1, 0, 0
+    truth: list[Counter[str]] = []
+    for k in range(intervals):
+        for at in range(steps * k, steps * (k + 1)):
+            if plan[at] == "wait":
+                pending += 1
+            elif plan[at] == "run":
+                slices += 1 if pending else 0
+                run, delay, pending = run + 1, delay + pending, 0
+        counts.append((run * STEP, delay * STEP, slices))
+        truth.append(Counter(plan[steps * k : steps * (k + 1)]))
+    device = Device("vnet3", (0, 60), (0, 0), series=[(0, 10 * k) for k in range(intervals + 1)])
+    state = "R (running)" if plan[-1] != "sleep" else "S (sleeping)"
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    captures = {
+        "host/0/tun-fdinfo": FD.format(25, "vnet3"),
+        "series/task-schedstat": schedstat_series([{(4720, 4720): count} for count in counts]),
+        **threads(status(4720, 4720, "vhost-4711", state), status(4711, 4711, "qemu-kvm")),
+    }
+    facts = observe(folder, captures, device).facts
+    shares, sleeps = facts.fact("reader.delay_share").samples, facts.fact("reader.sleep_share").samples
+    assert len(shares) == intervals
+    for share, slept, told in zip(shares, sleeps, truth, strict=True):
+        if share is None:
+            continue
+        assert isinstance(share, int | float)
+        assert isinstance(slept, int | float)
+        # in the interval in which a wait ended it may have slept after that, which no number tells
+        most = told["wait"] + (told["sleep"] if told["run"] else 0)
+        assert share <= 100 * most / steps + 0.1
+        assert 0 <= slept <= 100
+
+
+def test_a_thread_that_waits_for_seconds_is_not_taken_for_asleep(tmp_path: Path) -> None:
+    counts = [(0, 0, 1)] * 4 + [(MS, 3950 * MS, 2), (2 * MS, 3960 * MS, 3)]
+    captures = {
+        "host/0/tun-fdinfo": FD.format(25, "vnet3"),
+        "series/task-schedstat": schedstat_series([{(4720, 4720): count} for count in counts]),
+        **KTHREAD,
+    }
+    device = Device("vnet3", (0, 50), (0, 0), series=[(0, 10 * k) for k in range(6)])
+    facts = observe(tmp_path, captures, device).facts
+    shares = facts.fact("reader.delay_share").samples
+    assert shares == pytest.approx((95.1, 100.0, 100.0, 99.9, 1.0))
+    assert facts.fact("reader.sleep_share").samples == pytest.approx((4.9, 0.0, 0.0, 0.0, 98.9))
+    # the wait that ended there was as long as this, which is what fills a ring
+    assert facts.fact("reader.delay_ms").samples[3] == 3950.0
+    assert facts.fact("reader.delay_ms").value == pytest.approx(3960.0)

@@ -101,7 +101,7 @@ def test_text_answers_first_and_says_both_directions(tmp_path: Path) -> None:
     assert "16.8 a second" in lines[3]
     assert "[host/0, host/1: sysfs-net]" in " ".join(line.strip() for line in lines[3:5])
     assert any(line.startswith("  why        confirmed:") for line in lines[4:6])
-    assert "[tap-ring-size-zero]" in " ".join(lines[4:6])
+    assert "[tap-ring-size-zero]" in " ".join(lines[4:8])
     assert any("tun_net_xmit(), drivers/net/tun.c" in line for line in lines)
     assert any(line.startswith("1 harmful") for line in lines)
     assert not any("vnet4" in line for line in lines)

@@ -178,12 +178,14 @@ class TapFacts(DeviceFacts):
         if not known:
             why = tr("the threads' schedstat was not taken or this kernel keeps none")
             return Fact(name, samples=samples, missing=("task-schedstat",), why_unknown=why)
-        value = sum(known) if len(known) == len(samples) else None
+        # waits overlap in what is told of each interval, so their sum is not that of the samples
+        spent = known if part != "delay" or shares is None else [w for w in shares.waited_ms if w is not None]
+        value = sum(spent) if len(spent) == len(samples) else None
         return Fact(name, value, samples=samples, captures=(self.timeline.sched_path,), inferred=inferred)
 
     def percent_fact(self, name: str, shares: TaskShares | None, part: str, *, inferred: bool) -> Fact:
         """Like :meth:`share_fact`, in per cent of one CPU for the busiest reading of the interval."""
-        fact = self.share_fact(name, shares, part, inferred=inferred)
+        fact = self.share_fact(name, shares, "waited" if part == "delay" else part, inferred=inferred)
         if not fact.samples or not self.timeline:
             return fact
         threads = max(1, len(self.topology.reader(self.name).threads)) if part == "sleep" else 1

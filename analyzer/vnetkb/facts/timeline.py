@@ -22,13 +22,24 @@ if TYPE_CHECKING:
 
 _Times = tuple[int, int, int]  # of a thread: nanoseconds run, nanoseconds waited, slices
 NANOSECONDS_PER_MILLISECOND = 1_000_000
+NANOSECONDS = 1_000_000_000
+CLOCK_STEPS = 20_000_000  # a sample's time is known to 0.01 s, at each end of an interval
+RUNNABLE = "R"
 
 
 # columns: a series of a large host has tens of thousands of intervals
 class TaskShares(NamedTuple):
-    """How a set of threads spent each interval, in milliseconds summed over the threads; None is unknown."""
+    """How a set of threads spent each interval, in milliseconds summed over the threads; None is unknown.
+
+    Attributes:
+        run_ms: On a CPU.
+        waited_ms: Runnable, waiting for a CPU, never more than the interval holds.
+        delay_ms: The same, but in the interval in which a wait ended its whole length.
+        sleep_ms: What is left.
+    """
 
     run_ms: tuple[float | None, ...]
+    waited_ms: tuple[float | None, ...]
     delay_ms: tuple[float | None, ...]
     sleep_ms: tuple[float | None, ...]
 
@@ -167,35 +178,50 @@ class Timeline:
                 samples[number] = {}
         return samples
 
+    @cached_property
+    def _states(self) -> dict[int, str | None]:
+        """State of each thread in the last snapshot."""
+        rows = self.tables.get("proc-status", self.tables.snapshots[-1]) if self.tables.snapshots else None
+        return {tid: row.state for tid, row in (rows or {}).items()}
+
     def tasks(self, threads: Sequence[int]) -> TaskShares:
         """How the threads together spent each interval.
 
         ``schedstat`` (fs/proc/base.c proc_pid_schedstat) gives nanoseconds run, nanoseconds waited for a CPU
         and
-        slices. ``0 0 0`` means that the kernel keeps no such account: unknown. Sleep is what is left of the
-        interval.
+        slices. ``0 0 0`` means that the kernel keeps no such account: unknown. A wait is added when it ends
+        (kernel/sched/stats.h sched_info_arrive): what is more than an interval holds was waited in those
+        before it, and whether a thread that is runnable at the end slept or waited until then is not known.
+        Sleep is what is left of the interval.
         """
         samples = [self._sched.get(number) for number, _, _ in self._net]
         unknown: tuple[None, ...] = (None,) * len(self.seconds)
         if not threads:
-            return TaskShares(unknown, unknown, unknown)
+            return TaskShares(unknown, unknown, unknown, unknown)
         run: Sequence[int | None] = ()
+        wait: Sequence[int | None] = ()
         delay: Sequence[int | None] = ()
         for tid in threads:
             rows = [sample.get(tid) if sample is not None else None for sample in samples]
-            ran, waited = _task_steps(rows)
-            run, delay = (_added(run, ran), _added(delay, waited)) if run else (ran, waited)
-        run_ms, delay_ms = tuple(map(_milliseconds, run)), tuple(map(_milliseconds, delay))
+            ran, ended = _task_steps(rows)
+            waited = _when_waited(ran, ended, self.seconds, runnable=self._states.get(tid) == RUNNABLE)
+            length = waited if waited is ended else _longer(waited, ended)
+            if run:
+                run, wait, delay = _added(run, ran), _added(wait, waited), _added(delay, length)
+            else:
+                run, wait, delay = ran, waited, length
+        run_ms, wait_ms = tuple(map(_milliseconds, run)), tuple(map(_milliseconds, wait))
         count = len(threads)
         sleep_ms = tuple(
             [
                 None
                 if ran_ms is None or waited_ms is None
                 else max(0.0, count * seconds * 1000 - ran_ms - waited_ms)
-                for ran_ms, waited_ms, seconds in zip(run_ms, delay_ms, self.seconds, strict=True)
+                for ran_ms, waited_ms, seconds in zip(run_ms, wait_ms, self.seconds, strict=True)
             ]
         )
-        return TaskShares(run_ms, delay_ms, sleep_ms)
+        delay_ms = wait_ms if delay is wait else tuple(map(_milliseconds, delay))
+        return TaskShares(run_ms, wait_ms, delay_ms, sleep_ms)
 
 
 def _task_steps(rows: Sequence[_Times | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
@@ -210,6 +236,43 @@ def _task_steps(rows: Sequence[_Times | None]) -> tuple[Sequence[int | None], Se
     return [None if step is None else step[0] for step in steps], [
         None if step is None else step[1] for step in steps
     ]
+
+
+def _when_waited(
+    ran: Sequence[int | None], waited: Sequence[int | None], lengths: Sequence[float], *, runnable: bool
+) -> Sequence[int | None]:
+    """Move waits for a CPU from the interval in which they ended to those in which they were."""
+    room = [int(seconds * NANOSECONDS) - (run or 0) for seconds, run in zip(lengths, ran, strict=True)]
+    too_long = any(
+        wait is not None and wait > most + CLOCK_STEPS for wait, most in zip(waited, room, strict=True)
+    )
+    if not too_long and not runnable:
+        return waited
+    moved = list(waited)
+    earlier = 0
+    for index in range(len(moved) - 1, -1, -1):
+        run, wait = ran[index], waited[index]
+        if run is None or wait is None:
+            earlier = 0
+            continue
+        held = min(earlier, max(0, room[index] - wait))
+        moved[index] = min(wait + held, max(wait if wait <= room[index] + CLOCK_STEPS else 0, room[index]))
+        if wait > room[index] + CLOCK_STEPS:
+            earlier = wait - room[index]
+        elif run or wait:
+            earlier = 0  # it had a CPU here, so the later wait began after that
+        else:
+            earlier -= held
+    if runnable:
+        for index in range(len(moved) - 1, -1, -1):
+            if ran[index] or waited[index] or ran[index] is None:
+                break
+            moved[index] = None
+    return moved
+
+
+def _longer(waited: Sequence[int | None], ended: Sequence[int | None]) -> Sequence[int | None]:
+    return [None if a is None or b is None else max(a, b) for a, b in zip(waited, ended, strict=True)]
 
 
 def _task_step(before: _Times | None, after: _Times | None) -> tuple[int, int] | None:
