@@ -300,7 +300,7 @@ def test_a_wait_is_told_of_the_intervals_that_it_was_in(tmp_path: Path, spans: l
         assert isinstance(slept, int | float)
         # in the interval in which a wait ended it may have slept after that, which no number tells
         most = told["wait"] + (told["sleep"] if told["run"] else 0)
-        assert share <= 100 * most / steps + 0.1
+        assert share <= 100 * most / steps + 2.1  # the steps of the samples' clock
         assert 0 <= slept <= 100
 
 
