@@ -248,6 +248,7 @@ GUEST_CORPUS = {
     + '","statistics":{"rx-dropped":1}},{"name":"Produktion Acme","hardware-address":"'
     + OTHER_MAC
     + '"}]}\n',
+    "virsh-domifstat": f"{TAP} rx_packets 612\n{TAP} rx_drop 509\n\n",
     "virtqueue-status": "@ /machine/peripheral/net0/virtio-backend 0\n"
     '{"return":{"name":"virtio-net","vm":"' + VM + '"}}\n',
     "guest-clock": f"17.5 3.2\n2026-11-22T13:45:00Z\n{UUID}\n",
