@@ -109,6 +109,18 @@ def test_frames_that_a_physical_nic_may_join_are_no_loss(tmp_path: Path) -> None
     assert all(one.subject.kind != "bridge" for one in judged(host, tmp_path).findings)
 
 
+def test_what_a_standby_port_of_a_bond_throws_away_never_came_to_the_bridge(tmp_path: Path) -> None:
+    slave = Port("eth1", rx=60_000, tap=False, more={"rx_nohandler": (0, 60_000)})
+    below = (
+        "drwxr-xr-x 2 0 0 0 Nov 22 20:46 bond0/bonding\n"
+        "lrwxrwxrwx 1 0 0 0 Nov 22 20:46 eth1/master -> ../bond0\n"
+    )
+    ports = (Port("bond0", rx=100_000, tap=False), Port("vnet0", tx=40_000))
+    host = bridge(*ports, stacked=below)
+    host.devices = [*host.devices, slave.device()]
+    assert all(one.subject.kind != "bridge" for one in judged(host, tmp_path).findings)
+
+
 def test_a_device_stacked_on_a_port_takes_frames_before_the_bridge(tmp_path: Path) -> None:
     vlan = "lrwxrwxrwx 1 0 0 0 Nov 22 20:46 lan0/upper_lan0.7 -> ../lan0.7\n"
     assert judged(bridge(uplink(5000), Port("vnet0", tx=10), stacked=vlan), tmp_path).findings == ()

@@ -104,7 +104,7 @@ def gap(bridge: DeviceFacts, devices: Sequence[DeviceFacts]) -> Gap | None:
         return None
     sums = _Sums(bridge, ports)
     came_in = sums.moved("rx_packets") + sums.own("tx_packets") - sums.moved("rx_dropped")
-    came_in -= sum(_refused_below(port, devices) for port in ports)
+    came_in -= sum(_refused_below(port, devices) for port in ports if port.kind == "bond")
     went_out = sums.moved("tx_packets") + sums.own("rx_packets")
     refused = sums.moved("tx_dropped") + sums.moved("tx_errors")
     refused += sum(_discipline_drops(port, ends) for port in ports)
