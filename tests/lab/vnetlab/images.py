@@ -35,8 +35,6 @@ USERLAND_PACKAGES = (
     "openvswitch-switch",
     "procps",
     "python3",
-    "python3-pytest",
-    "python3-yaml",
 )
 # The half of a userland is QEMU, which only machines with a VM in them need.
 VM_PACKAGES = ("qemu-system-x86",)
