@@ -2,6 +2,7 @@
 """Loss outside the tap: queueing disciplines, the CPUs, other devices, and loss that no counter shows."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, Finding, diagnose
 from vnetkb.facts import Observations, build
 from vnetkb.kb.load import load_kb
+from vnetkb.report.as_html import render_html
 
 KB = load_kb()
 OFFLOADS = "@ {}\ntcp-segmentation-offload: off\ngeneric-segmentation-offload: off\n"
@@ -208,12 +210,25 @@ def test_packets_that_vanish_behind_the_queueing_discipline_are_a_silent_loss(tm
     # 4000 are missing; 164 may wait in the ring and with vhost, some came between the two readings
     assert symptom.delta is not None
     assert 3700 < symptom.delta < 4000 - 164
+    assert finding.picture is not None
+    path = finding.picture.path
+    assert path is not None
+    assert (path.losing, path.lost) == (("qdisc", "ring"), symptom.delta)
     assert finding.harm == "harmful"
     assert {c.rule.id for c in finding.candidates} >= {
         "tap-queue-shrunk",
         "tap-queue-purged",
         "tap-reader-lost",
     }
+
+
+def test_the_page_marks_where_packets_vanish_and_how_many(tmp_path: Path) -> None:
+    found = judge(vanishing(5000, 1000), tmp_path)
+    missing = found.findings[0].symptom.delta
+    page = render_html(found)
+    marked = re.findall(r'class="loss[^>]*>([^<]*)<', page)
+    assert marked
+    assert {re.sub(r"\D", "", text) for text in marked} == {str(missing)}
 
 
 def test_what_may_still_wait_in_the_ring_is_no_loss(tmp_path: Path) -> None:
@@ -239,6 +254,9 @@ def test_missing_bytes_in_as_many_packets_were_cut_off(tmp_path: Path) -> None:
         2,
         ("tap", "guest"),
     )
+    assert finding.picture is not None
+    assert finding.picture.path is not None
+    assert finding.picture.path.losing == ("ring", "reader")
     assert (finding.cause.id if finding.cause else None, finding.verdict) == ("tap-frame-truncated", "likely")
 
 

@@ -102,7 +102,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for one in watched.get(source.subject.kind, ())
         if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
     )
-    observations += tuple(silent.observe(taps, _span(bundle)))
+    observations += tuple(silent.observe(taps, _span(bundle), quotes))
     observations += tuple(guest_received.observe(taps, _span(bundle)))
     observations += tuple(guest_ip.observe(topology))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))

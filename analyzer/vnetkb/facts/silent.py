@@ -12,12 +12,14 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.picture import SilentPicture
 from vnetkb.facts.tap_ring import VHOST_BATCH
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.tap import TapFacts
     from vnetkb.parsers.tc_qdisc import Qdisc
 
@@ -30,6 +32,8 @@ CALLED = mark("handed to the tap and never seen again (= guest RX)")
 SHARE_OF = mark("all that was sent to it")
 # Less payload than this a segment of a GSO packet hardly has: it bounds how many more the discipline counts.
 SMALLEST_SEGMENT = 500
+# Neighbours on the path to the guest (facts/path.py) between which the sums do not meet.
+DRAWN = {QDISC_TO_TAP: ("qdisc", "ring"), CUT: ("ring", "reader")}
 NO_QUEUE = "noqueue"
 OFFLOADS = "segmentation-offload"
 
@@ -139,18 +143,21 @@ def suspects(taps: Iterable[TapFacts]) -> list[TapFacts]:
     return [tap for tap in taps if missing(tap) is not None]
 
 
-def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observation]:
+def observe(
+    taps: Iterable[TapFacts], seconds: float | None, quotes: Quotes | None = None
+) -> Iterator[Observation]:
     """Yield an observation for each tap on whose path packets vanished.
 
     Args:
         taps: The taps, with their series where the bundle has one.
         seconds: Time between the first and the last snapshot.
+        quotes: What finds the raw lines again.
     """
     for tap in taps:
         lost = missing(tap)
         if lost is None:
             if tap.fact("tap.cut_bytes").value:
-                yield _cut(tap, seconds)
+                yield _cut(tap, seconds, quotes)
             continue
         symptom = Symptom(
             None,
@@ -166,11 +173,17 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
         )
         facts = SilentFacts(tap, lost)
         yield Observation(
-            tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
+            tap.subject,
+            symptom,
+            facts,
+            one_snapshot=False,
+            words=tap.words(),
+            scopes=tap.scopes(),
+            picture=SilentPicture(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes),
         )
 
 
-def _cut(tap: TapFacts, seconds: float | None) -> Observation:
+def _cut(tap: TapFacts, seconds: float | None, quotes: Quotes | None) -> Observation:
     """The tap delivered as many packets as it was handed, but fewer bytes."""
     captures = tap.fact("tap.cut_bytes").captures
     frames, delivered = tap.fact("tap.cut_frames").value, tap.between_snapshots("tx_packets")
@@ -180,5 +193,11 @@ def _cut(tap: TapFacts, seconds: float | None) -> Observation:
     )
     facts = SilentFacts(tap, Missing(CUT, fewest, delivered or fewest, 0, captures))
     return Observation(
-        tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
+        tap.subject,
+        symptom,
+        facts,
+        one_snapshot=False,
+        words=tap.words(),
+        scopes=tap.scopes(),
+        picture=SilentPicture(tap, DRAWN[CUT], fewest, seconds, quotes),
     )
