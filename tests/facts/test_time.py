@@ -46,6 +46,10 @@ steps = st.lists(
 )
 
 
+# Near the wrap as often as not: drawn from the whole range, a counter hardly ever comes there.
+beginnings = st.integers(U32 - 200, U32 - 1) | st.integers(1, 100) | st.integers(1, U32 - 1)
+
+
 def observation(host: Host) -> Observation | None:
     with tempfile.TemporaryDirectory() as folder:
         found = build(read_bundle(host.write(Path(folder))), KB).observations
@@ -53,7 +57,7 @@ def observation(host: Host) -> Observation | None:
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow])
-@given(plan=steps, start=st.tuples(st.integers(1, U32 - 1), st.integers(0, 10**6)), u32=st.booleans())
+@given(plan=steps, start=st.tuples(beginnings, st.integers(0, 10**6)), u32=st.booleans())
 def test_every_difference_is_right_or_unknown(plan: list[Step], start: tuple[int, int], *, u32: bool) -> None:
     dropped, passed = start
     samples: list[tuple[int, int] | None] = [(passed, dropped)]
