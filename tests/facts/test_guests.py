@@ -196,3 +196,50 @@ def test_a_restart_between_plain_texts_of_windows_makes_no_difference(tmp_path: 
     found, _ = analyzed(tmp_path, files | {"manifest.kv": "system=windows\n"})
 
     assert not [f for f in found.findings if f.symptom.state == "rising"]
+
+
+def sysfs(**nics: tuple[int, int, str]) -> dict[str, str]:
+    """Two samples of a Linux guest; of each NIC its ifindex, what it received, and its MAC address."""
+    made = {"manifest.kv": "system=linux\n"}
+    for n in (0, 1):
+        made[f"{n}/guest-clock"] = (
+            f"uptime {100 + 8 * n}.00 1.0\nboot_id 0f0f0f0f-0000-4000-8000-000000000001\n"
+        )
+        made[f"{n}/guest-sysfs-net"] = "".join(
+            f"{name}/statistics/rx_packets:{70 + moved * n}\n{name}/statistics/rx_dropped:{7 * n}\n"
+            f"{name}/ifindex:{index}\n{name}/flags:0x1003\n{name}/address:{mac}\n"
+            for name, (index, moved, mac) in nics.items()
+        )
+    return made
+
+
+OWN, OTHER = "52:54:00:aa:bb:01", "52:54:00:aa:bb:99"
+
+
+def test_a_bridge_inside_the_guest_is_not_the_nic_whose_address_it_has(tmp_path: Path) -> None:
+    found, _ = analyzed(tmp_path, sysfs(br0=(3, 100, OWN), eth0=(2, 2000, OWN)))
+
+    assert [f.subject.name for f in found.findings if f.symptom.state == "rising"] == ["web01 eth0"]
+
+
+@pytest.mark.parametrize(("mac", "said"), [(OWN, []), (OTHER, ["web01"])])
+def test_a_file_of_another_vm_is_said(tmp_path: Path, mac: str, said: list[str]) -> None:
+    _, observations = analyzed(tmp_path, sysfs(eth0=(2, 2000, mac)))
+
+    assert [notice.subject for notice in observations.notices if notice.level == "warning"] == said
+
+
+def test_an_address_of_two_ports_joins_the_guests_nic_to_neither(tmp_path: Path) -> None:
+    second = (
+        "4711\t-netdev tap,id=h1,ifname=vnet4\n4711\t-device virtio-net-pci,netdev=h1,id=n1,mac=" + OWN + "\n"
+    )
+    fdinfo = FDINFO + "/proc/4711/fdinfo/26:iff:\tvnet4\n"
+    host = Host(
+        [Device("vnet3"), Device("vnet4")],
+        captures={"host/0/proc-cmdline": QEMU + second, "host/0/tun-fdinfo": fdinfo},
+    )
+    file = tmp_path / "guest.txt"
+    file.write_text(container(sysfs(eth0=(2, 2000, OWN))), encoding="utf-8")
+    observations = build(with_guest(read_bundle(host.write(tmp_path)), "web01", file), load_kb())
+
+    assert not [name for kind, name in observations.subjects if kind == "guest_nic"]

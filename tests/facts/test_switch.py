@@ -135,6 +135,14 @@ def test_what_a_mirrors_output_port_drops_are_copies(tmp_path: Path) -> None:
     assert "copies sent meanwhile: 20 packets" in notice.text
 
 
+def test_losses_while_the_mirror_sent_nothing_are_not_said_to_be_copies(tmp_path: Path) -> None:
+    finding = watched(tmp_path, VNET3, [mirror(5, output_port="#pvnet3")])
+
+    assert finding.harm == "unknown"
+    assert finding.alarm is not None
+    assert finding.alarm.means == "unknown"
+
+
 def test_a_mirror_to_a_vlan_brings_copies_to_the_ports_that_carry_it(tmp_path: Path) -> None:
     rows = [[interface("vnet3", 1)]] * 2
     for tag, said in ((7, True), (8, False), ([], True)):
@@ -339,12 +347,19 @@ def test_the_hosts_own_port(flags: str, expected: str, tmp_path: Path) -> None:
     assert [one.subject for one in shown.notices if one.rule == "ovs-internal-direction"] == ["br0"]
 
 
-def watched(tmp_path: Path, device: Device, mirrors: list[dict[str, Any]], **bridge: str) -> Finding:
-    captures = switch([[interface("vnet3", 1), interface("vnet4", 2)]] * 2, mirrors=[mirrors] * 2)
-    rows = json.loads(captures["host/0/ovs-bridge"])
-    rows["headings"] += list(bridge)
-    rows["data"][0] += [["uuid", value] for value in bridge.values()]
-    captures["host/0/ovs-bridge"] = json.dumps(rows)
+def watched(
+    tmp_path: Path,
+    device: Device,
+    mirrors: list[dict[str, Any]],
+    later: list[dict[str, Any]] | None = None,
+    **bridge: str,
+) -> Finding:
+    rows = [[interface("vnet3", 1), interface("vnet4", 2)]] * 2
+    captures = switch(rows, mirrors=[mirrors, later or mirrors])
+    bridges = json.loads(captures["host/0/ovs-bridge"])
+    bridges["headings"] += list(bridge)
+    bridges["data"][0] += [["uuid", value] for value in bridge.values()]
+    captures["host/0/ovs-bridge"] = json.dumps(bridges)
     captures["host/0/ovs-sflow"] = table(
         {"_uuid": "#s", "targets": "192.0.2.9:6343", "sampling": 64, "polling": 20}
     )
@@ -373,7 +388,9 @@ def test_an_alarm_that_means_loss_names_the_monitoring_that_counts_it(tmp_path: 
 
 
 def test_an_alarm_on_a_mirrors_output_port_means_copies(tmp_path: Path) -> None:
-    finding = watched(tmp_path, VNET3, [mirror(5, output_port="#pvnet3")])
+    finding = watched(
+        tmp_path, VNET3, [mirror(5, output_port="#pvnet3")], [mirror(25, output_port="#pvnet3")]
+    )
 
     assert finding.alarm is not None
     assert finding.alarm.means == "copy"

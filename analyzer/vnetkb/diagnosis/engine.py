@@ -197,7 +197,8 @@ def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | N
     field = (observation.symptom.counter or "").partition(".")[2]
     counter = kb.counters.get(f"ovs_port.{field}")
     names = [each.name for each in counter.names if each.tool == SAMPLER] if counter is not None else []
-    if any(watch.role == "output" for watch in observation.watches):
+    copies = harm is not Harm.UNKNOWN and not field.startswith("rx_")
+    if copies and any(watch.role == "output" for watch in observation.watches):
         means = "copy"
     elif harm is Harm.HARMLESS:
         means = "noise"

@@ -118,6 +118,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     ]
     notices += tables.notices
     notices += [_nameless(name) for name in guests.names(tables) if topology.vms and name not in topology.vms]
+    notices += [_stranger(guest.name) for guest in guests.guests(topology) if guest.is_stranger]
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
     return Observations(
@@ -232,6 +233,14 @@ def _seconds(tables: Tables, timeline: Timeline | None) -> float | None:
 
 def _nameless(name: str) -> Notice:
     text = tr("no VM of this name was seen on the host, so what was taken inside it joins no port")
+    return Notice("warning", name, text)
+
+
+def _stranger(name: str) -> Notice:
+    text = tr(
+        "no interface inside this guest has the MAC address of a port of the VM, so what was taken inside it "
+        "joins no port: it may come from another VM"
+    )
     return Notice("warning", name, text)
 
 

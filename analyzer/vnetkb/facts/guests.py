@@ -156,20 +156,37 @@ class Guest:
     @cached_property
     def nics(self) -> Mapping[str, str | None]:
         """The guest's interfaces with a MAC address, to the host's port of that address; None without one."""
-        ports = {mac.lower(): tap for tap in self.taps if (mac := self.topology.guest_mac(tap))}
+        known = [(mac.lower(), tap) for tap in self.taps if (mac := self.topology.guest_mac(tap))]
+        # an address that two ports have tells neither
+        ports = {mac: tap for mac, tap in known if [each for each, _ in known].count(mac) == 1}
         found: dict[str, str | None] = {}
-        for name, mac in self._addresses():
+        for name, mac in sorted(self._addresses(), key=self._age):
             if mac and mac.strip("0:") and name != "lo":
-                found[name] = ports.get(mac.lower())
+                # bridges, bonds and VLANs inside the guest have the address of the NIC below them
+                port = ports.get(mac.lower())
+                found[name] = None if port in found.values() else port
         if not found and len(self.taps) == 1 and self.first(WINDOWS_TEXT) is not None:
             # plain text is of all adapters together, which with one port are its
             return {"netstat -e": self.taps[0]}
         free = [tap for tap in self.taps if tap not in found.values()]
         lone = [name for name, tap in found.items() if tap is None]
         # one NIC and one port are each other's, even where nothing tells the address
-        if len(found) == 1 and len(self.taps) == 1 and free and lone and not ports:
+        if len(found) == 1 and len(self.taps) == 1 and free and lone and not known:
             found[lone[0]] = free[0]
         return found
+
+    @cached_property
+    def is_stranger(self) -> bool:
+        """Whether its interfaces have addresses, and none of them is that of a port of the VM."""
+        inside = {mac.lower() for name, mac in self._addresses() if mac and mac.strip("0:") and name != "lo"}
+        known = {mac.lower() for tap in self.taps if (mac := self.topology.guest_mac(tap))}
+        return bool(inside and known) and not inside & known
+
+    def _age(self, one: tuple[str, str | None]) -> int:
+        """Sort a NIC before what was made on top of it, which came later."""
+        device = (self.first(LINUX_NIC) or {}).get(one[0])
+        number = device.attributes.get("ifindex", "") if device is not None else ""
+        return int(number) if number.isdecimal() else 0
 
     def _addresses(self) -> Iterator[tuple[str, str | None]]:
         for name, device in (self.first(LINUX_NIC) or {}).items():

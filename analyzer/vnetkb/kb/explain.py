@@ -41,7 +41,7 @@ _DEVICE = re.compile(
     r"|(?P<bridge>(?:vir)?br\d+)|(?P<veth>veth\w+)|(?P<nic>eth\d+|en[ops]\w*\d\w*))(?!\S)",
     re.IGNORECASE,
 )
-_KNOWN_FIRST = ("tap.", "netdev.", "virtio_net.")
+_KNOWN_FIRST = ("tap.", "netdev.", "virtio_net.", "udp.", "windows_adapter.received_")
 KINDS = ("counter", "drop reason", "rule", "site", "fact", "behaviour", "remedy", "capture")
 """What can be explained; of several things of one name the first kind comes first."""
 
