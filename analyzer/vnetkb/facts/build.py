@@ -16,6 +16,7 @@ from vnetkb.facts import (
     guests,
     linux_bridge,
     monitoring,
+    outside,
     ovs_bridge,
     ovs_datapath,
     ovs_port,
@@ -119,6 +120,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     notices += tables.notices
     notices += [_nameless(name) for name in guests.names(tables) if topology.vms and name not in topology.vms]
     notices += [_stranger(guest.name) for guest in guests.guests(topology) if guest.is_stranger]
+    notices += outside.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
     return Observations(

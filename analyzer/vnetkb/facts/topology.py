@@ -126,6 +126,10 @@ class Topology:
                 owners.setdefault(row.device, []).append(row)
         return owners
 
+    def held_devices(self) -> list[str]:
+        """Names of the devices that processes of the host hold, in whatever network namespace they are."""
+        return sorted(self._owners or {})
+
     def owners(self, tap: str) -> tuple[Any, ...] | None:
         """Open files attached to the tap (pid, fd), in fd order; None when not all could be seen.
 
