@@ -135,8 +135,10 @@ def test_what_a_mirrors_output_port_drops_are_copies(tmp_path: Path) -> None:
     assert "copies sent meanwhile: 20 packets" in notice.text
 
 
-def test_losses_while_the_mirror_sent_nothing_are_not_said_to_be_copies(tmp_path: Path) -> None:
-    finding = watched(tmp_path, VNET3, [mirror(5, output_port="#pvnet3")])
+@pytest.mark.parametrize("copies", [0, 2, 10])
+def test_losses_far_over_what_the_mirror_sent_are_not_said_to_be_copies(copies: int, tmp_path: Path) -> None:
+    before, after = ([mirror(sent, output_port="#pvnet3")] for sent in (5, 5 + copies))
+    finding = watched(tmp_path, VNET3, before, after)
 
     assert finding.harm == "unknown"
     assert finding.alarm is not None
