@@ -266,7 +266,7 @@ SPANS = st.lists(
 def test_a_wait_is_told_of_the_intervals_that_it_was_in(tmp_path: Path, spans: list[tuple[str, int]]) -> None:
     """The kernel adds a wait to run delay when it ends, which may be many intervals later."""
     intervals, steps = 6, 50
-    plan = ["wait"] * 5
+    plan = ["wait"] * 5 + ["run"]
     for kind, length in spans:
         # it is always runnable before it runs, and a wait ends in running
         plan += [kind] * length + (["run"] if kind == "wait" else [])
