@@ -40,6 +40,7 @@ class Situation:
     facts: FactSource
     behaviours: Mapping[str, bool | None]
     finding: Mapping[str, frozenset[str]] | None = None
+    behaviours_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tested: dict[kb.FactTest, Outcome] = field(default_factory=dict)
     _losing: list[tuple[list[int], list[int | None]]] = field(default_factory=list)
 

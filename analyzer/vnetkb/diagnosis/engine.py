@@ -101,7 +101,9 @@ def _finding(
 ) -> Finding:
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
-    situation = Situation(observation.facts, observations.behaviours)
+    situation = Situation(
+        observation.facts, observations.behaviours, behaviours_from=observations.behaviours_from
+    )
     judged, verdict, stand = memory.look(
         (symptom.counter, capped, symptom.between, symptom.state),
         situation,

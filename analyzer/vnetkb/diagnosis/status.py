@@ -376,6 +376,11 @@ def worded(
     )
 
 
+def _known(asked: BehaviourIs, situation: Situation) -> Fact:
+    name = asked.behaviour
+    return Fact(name, value=situation.behaviours.get(name), captures=situation.behaviours_from.get(name, ()))
+
+
 def _evidence(
     kb: KnowledgeBase, one: Judged, facts: FactSource, words: Mapping[str, str], situation: Situation
 ) -> tuple[Evidence, ...]:
@@ -387,7 +392,7 @@ def _evidence(
         asked = next((leaf for leaf in leaves(test.condition) if isinstance(leaf, BehaviourIs)), None)
         if not outcome.facts and asked is None:
             continue
-        known = Fact(asked.behaviour, value=situation.behaviours.get(asked.behaviour)) if asked else None
+        known = _known(asked, situation) if asked else None
         fact = outcome.facts[0] if outcome.facts or known is None else known
         over = {leaf.fact: leaf.over for leaf in leaves(test.condition) if isinstance(leaf, FactTest)}
         over |= {
@@ -404,8 +409,9 @@ def _evidence(
         )
         if closest:
             text = tr("{text} (in the sample where the two are closest)", text=text)
-        captures = tuple(dict.fromkeys(path for used in outcome.facts for path in used.captures))
-        rests_on = tuple((used.name, used.captures) for used in outcome.facts)
+        used_facts = outcome.facts or (fact,)
+        captures = tuple(dict.fromkeys(path for used in used_facts for path in used.captures))
+        rests_on = tuple((used.name, used.captures) for used in used_facts)
         value = _plain(fact.value, fact.ends, fact.samples)
         evidence.append(Evidence(fact.name, value, str(effect), text, captures, rests_on))
     return tuple(evidence)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vnetkb.kb.model import Behaviour, Condition, KnowledgeBase
 
 OPEN_VSWITCH = "openvswitch"
+# Holds the release of the kernel.
+MANIFEST = "manifest.json"
 
 
 def resolve(kb: KnowledgeBase, tables: Tables, ovs: tuple[int, ...] | None = None) -> dict[str, bool | None]:
@@ -33,6 +35,27 @@ def resolve(kb: KnowledgeBase, tables: Tables, ovs: tuple[int, ...] | None = Non
     kernel = kernels.identify(manifest.kernel_release, manifest.kernel_version)
     host = HostFacts(tables)
     return {name: _one(behaviour, host, kernel, ovs) for name, behaviour in kb.behaviours.items()}
+
+
+def rest_on(kb: KnowledgeBase, tables: Tables) -> dict[str, tuple[str, ...]]:
+    """Return for each behaviour the members of the bundle that tell whether the host has it.
+
+    Args:
+        kb: The knowledge base.
+        tables: The captures.
+    """
+    host = HostFacts(tables)
+    found = {}
+    for name, behaviour in kb.behaviours.items():
+        feature = behaviour.feature
+        told = host.fact(feature.fact) if isinstance(feature, FactTest) else None
+        if told is not None and told.value is not None:
+            found[name] = told.captures
+        elif behaviour.program == OPEN_VSWITCH:
+            found[name] = (tables.once_path("ovs-open-vswitch"),)
+        else:
+            found[name] = (MANIFEST,)
+    return found
 
 
 def _one(

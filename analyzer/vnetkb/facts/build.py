@@ -31,9 +31,10 @@ from vnetkb.facts import (
     tap_ring,
     tap_trace,
 )
-from vnetkb.facts.behaviours import resolve
+from vnetkb.facts.behaviours import resolve, rest_on
 from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.model import HostSummary, Notice, Observations, Taken
+from vnetkb.facts.picture import with_segment
 from vnetkb.facts.quotes import Quotes
 from vnetkb.facts.symptom import disagreements, observe
 from vnetkb.facts.tables import NOTHING_THERE, Tables
@@ -111,7 +112,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     vanished = tuple(silent_bridge.observe(devices, _span(bundle), traced))
     summed = {one.subject.name for one in vanished}
     observations += vanished + tuple(one for one in traced if one.subject.name not in summed)
-    observations = tuple(monitoring.with_watches(one, topology) for one in observations)
+    observations = tuple(with_segment(monitoring.with_watches(one, topology), quotes) for one in observations)
     manifest = bundle.manifest
     notices = [
         Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text)
@@ -138,6 +139,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         observations=observations,
         subjects={(source.subject.kind, source.subject.name): source for source in sources},
         behaviours=behaviours,
+        behaviours_from=rest_on(kb, tables),
         notices=tuple(notices),
         missing_captures=_missing(bundle, kb),
         taken=Taken(

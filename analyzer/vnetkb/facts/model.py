@@ -219,6 +219,7 @@ class Observations(NamedTuple):
         subjects: One fact source for every subject of the host, loss or not, by (kind, name).
         behaviours: For each behaviour id of the KB: present, absent or (None) not known.
         taken: When and where the bundle was taken.
+        behaviours_from: Members of the bundle that tell of each behaviour.
     """
 
     bundle_name: str
@@ -234,3 +235,4 @@ class Observations(NamedTuple):
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]
     taken: Taken
+    behaviours_from: Mapping[str, tuple[str, ...]]

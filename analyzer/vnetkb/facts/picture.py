@@ -7,6 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vnetkb.facts.model import Observation
     from vnetkb.facts.path import Path
     from vnetkb.facts.plots import Plot
     from vnetkb.facts.quotes import Quote, Quotes
@@ -56,30 +59,23 @@ class Picture:
 
 
 class SilentPicture(Picture):
-    """The path of a tap on which packets vanished that no counter shows, with the segment where they did.
+    """The path on which packets vanished that no counter shows, with the segment where they did.
 
     Args:
-        tap: The tap.
-        losing: Ids of the two neighbours on the path between which they vanished.
-        lost: How many they are at the least.
-        seconds: Time that this covers.
+        draw: What gives the path.
+        subject: Name of what the path is of.
         quotes: What finds the raw lines again.
     """
 
-    def __init__(
-        self, tap: TapFacts, losing: tuple[str, str], lost: int, seconds: float | None, quotes: Quotes | None
-    ) -> None:
+    def __init__(self, draw: Callable[[], Path | None], subject: str, quotes: Quotes | None) -> None:
         """Keep the sources; nothing is computed yet."""
-        self._tap, self._losing, self._lost, self._seconds = tap, losing, lost, seconds
+        self._draw, self._subject = draw, subject
         self._quotes = quotes
 
     @cached_property
     def path(self) -> Path | None:
         """The packet's path with counts at its points; None where it is not known."""
-        from vnetkb.facts.path import path_to  # noqa: PLC0415 - most reports draw nothing
-
-        path = path_to(self._tap, "tx_dropped", self._seconds)
-        return None if path is None else path._replace(losing=self._losing, lost=self._lost)
+        return self._draw()
 
     @cached_property
     def plots(self) -> tuple[Plot, ...]:
@@ -98,4 +94,59 @@ class SilentPicture(Picture):
 
     def quotes(self, member: str, fact: str) -> tuple[Quote, ...]:
         """Return the lines of a member that a fact was read from."""
-        return () if self._quotes is None else self._quotes.of(member, self._tap.name, fact)
+        return () if self._quotes is None else self._quotes.of(member, self._subject, fact)
+
+
+def silent_tap(
+    tap: TapFacts, losing: tuple[str, str], lost: int, seconds: float | None, quotes: Quotes | None
+) -> SilentPicture:
+    """Return the picture of a tap's path.
+
+    Args:
+        tap: The tap.
+        losing: Ids of the two neighbours on the path between which packets vanished.
+        lost: How many they are at the least.
+        seconds: Time that this covers.
+        quotes: What finds the raw lines again.
+    """
+
+    def draw() -> Path | None:
+        from vnetkb.facts.path import path_to  # noqa: PLC0415 - most reports draw nothing
+
+        path = path_to(tap, "tx_dropped", seconds)
+        return None if path is None else path._replace(losing=losing, lost=lost)
+
+    return SilentPicture(draw, tap.name, quotes)
+
+
+def with_segment(observation: Observation, quotes: Quotes | None) -> Observation:
+    """Return the observation with a picture of the two points between which packets vanished.
+
+    One that has a picture, or whose points are not known, is returned as it is.
+    """
+    symptom, subject = observation.symptom, observation.subject.name
+    if observation.picture is not None or symptom.between is None:
+        return observation
+    between = symptom.between
+
+    def draw() -> Path:
+        from vnetkb.facts.path import Path, PathPoint  # noqa: PLC0415 - most reports draw nothing
+
+        first, second = (_PLACES.get(place, place) for place in between)
+        points = (PathPoint("before", first, subject), PathPoint("behind", second, None))
+        losing = ("before", "behind")
+        return Path("to-guest" if second == "guest" else "in", points, losing, symptom.delta, symptom.seconds)
+
+    return observation._replace(picture=SilentPicture(draw, subject, quotes))
+
+
+# What the points of silent losses are, as kinds of points on a path.
+_PLACES = {
+    "tap ring": "tap",
+    "OVS datapath": "ovs_datapath",
+    "no port": "no_port",
+    "device": "netdev",
+    "IP": "ip",
+    "host's stack": "host",
+    "queueing discipline": "qdisc",
+}

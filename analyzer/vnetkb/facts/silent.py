@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.model import Fact, Observation, Symptom
-from vnetkb.facts.picture import SilentPicture
+from vnetkb.facts.picture import silent_tap
 from vnetkb.facts.tap_ring import VHOST_BATCH
 from vnetkb.language import mark, tr
 
@@ -179,7 +179,7 @@ def observe(
             one_snapshot=False,
             words=tap.words(),
             scopes=tap.scopes(),
-            picture=SilentPicture(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes),
+            picture=silent_tap(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes),
         )
 
 
@@ -199,5 +199,5 @@ def _cut(tap: TapFacts, seconds: float | None, quotes: Quotes | None) -> Observa
         one_snapshot=False,
         words=tap.words(),
         scopes=tap.scopes(),
-        picture=SilentPicture(tap, DRAWN[CUT], fewest, seconds, quotes),
+        picture=silent_tap(tap, DRAWN[CUT], fewest, seconds, quotes),
     )

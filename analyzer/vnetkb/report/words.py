@@ -271,6 +271,9 @@ POINTS = {
     "ovs_datapath": mark("Open vSwitch's datapath"),
     "ovs_bridge": mark("rules of the bridge"),
     "ovs_internal": mark("the host's own port"),
+    "no_port": mark("no port"),
+    "ip": mark("IP of the guest"),
+    "socket": mark("socket"),
 }
 
 
