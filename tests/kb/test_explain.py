@@ -153,6 +153,13 @@ def test_a_site_that_the_kernel_has_not_says_so(ours: KnowledgeBase) -> None:
     assert section(found, "kernels") == "Not in this kernel: it is in 6.12, 7.2."
 
 
+def test_absence_is_not_claimed_of_a_kernel_that_was_not_read_whole(ours: KnowledgeBase) -> None:
+    found = explain(ours, "udp.__udp4_lib_rcv.no_socket", "4.19.90")
+    assert isinstance(found, Explanation)
+    told = "Nobody looked for it in the source of this kernel; it is in 5.10, 6.1, 6.12."
+    assert section(found, "kernels") == told
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "label", "words"),
     [

@@ -488,9 +488,14 @@ class _Teller:
 
     def _site(self, site: Site) -> Iterator[Section]:
         if not self.kernel.has(site.kernels):
-            yield _text(
-                tr("kernels"), tr("Not in this kernel: it is in {kernels}.", kernels=", ".join(site.kernels))
-            )
+            known = ", ".join(site.kernels)
+            if self._is_read():
+                text = tr("Not in this kernel: it is in {kernels}.", kernels=known)
+            else:
+                text = tr(
+                    "Nobody looked for it in the source of this kernel; it is in {kernels}.", kernels=known
+                )
+            yield _text(tr("kernels"), text)
         yield Section(tr("where"), tuple(self._where(site)))
         since = [
             tr("in {series} from {first} on", series=series, first=first)
@@ -511,6 +516,11 @@ class _Teller:
         yield _text(tr("more"), site.doc)
         yield from self._causes(rule for rule in self._kb.rules.values() if site.id in rule.sites)
         yield _proof(site.proof)
+
+    def _is_read(self) -> bool:
+        """Whether verify saw the whole source that stands for the kernel; assumed without kept lines."""
+        whole = {".".join(version.split(".")[:2]) for version in self._lines}
+        return not whole or whole.issuperset(self.kernel.series)
 
     def _where(self, site: Site) -> Iterator[Row]:
         for cited in self._cited(site.statement):

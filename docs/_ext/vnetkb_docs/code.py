@@ -300,7 +300,7 @@ def coverage_page(page: Page, _name: str) -> list[nodes.Node]:
     """Return for each site and kernel how it is proven."""
     know = page.know
     series = know.series
-    marks = {"source": "●", "public": "○", "none": "–", "lab": "★"}
+    marks = {"source": "●", "public": "○", "none": "–", "lab": "★", "unread": ""}
     rows = []
     for site in sorted(page.kb.sites.values(), key=lambda each: each.id):
         cells: list[list[nodes.Node]] = [[reference("site", site.id)]]
@@ -322,6 +322,7 @@ def coverage_page(page: Page, _name: str) -> list[nodes.Node]:
                 )
             ],
             [nodes.Text(f"{marks['none']} {_('that kernel does not have it')}")],
+            [nodes.Text(_("an empty cell: nobody looked for it in the source of that kernel"))],
             [nodes.Text(f"{marks['lab']} {_('made to happen in the lab, counter read')}")],
         ],
         classes=["kb-compact"],
@@ -343,7 +344,8 @@ def coverage_page(page: Page, _name: str) -> list[nodes.Node]:
 
 def _proof_in(site: Site, series: str, know: Knowledge) -> str:
     if series not in site.kernels:
-        return "none"
+        # Of the kernels whose whole source verify has not seen, absence would be a claim.
+        return "none" if series in know.versions else "unread"
     if site.id in know.reproduced.get(series, ()):
         return "lab"
     version = know.versions.get(series)
