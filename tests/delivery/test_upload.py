@@ -223,13 +223,15 @@ def test_over_https(host: FakeHost, tmp_path: Path, authority: Path) -> None:
 
 
 @needs_nginx
-@pytest.mark.parametrize("wrong", ["authority", "name"])
+@pytest.mark.parametrize("wrong", ["authority", "authority, which ~/.curlrc would take", "name"])
 def test_a_certificate_that_does_not_hold_gets_nothing(
     host: FakeHost, tmp_path: Path, authority: Path, wrong: str
 ) -> None:
     with served(Nginx(tmp_path / "server", tls=authority)) as server:
-        if wrong == "authority":
-            outcome = send(host, f"{server.url}x?signature={SECRET}")
+        if wrong.startswith("authority"):
+            if "curlrc" in wrong:
+                (tmp_path / ".curlrc").write_text("insecure\n", encoding="ascii")
+            outcome = send(host, f"{server.url}x?signature={SECRET}", HOME=str(tmp_path))
         else:
             bundle = {"CURL_CA_BUNDLE": str(authority / "ca.pem")}
             outcome = send(host, f"https://localhost:{server.port}/x?signature={SECRET}", **bundle)
