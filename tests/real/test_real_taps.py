@@ -199,7 +199,11 @@ def test_one_snapshot_confirms_nothing(played: Played, kept: int, analyze: Analy
     skip_where_nothing_is_counted(played)
     variant = bundles.rewrite(played.bundle, tmp_path / "vnetkb-one.tar.gz", keep_snapshots={kept})
     analyzed = analyze(variant)
-    assert set(analyzed.findings) == set(played.devices)
+    assert set(analyzed.findings) <= set(played.devices)
+    counters = played.files[f"host/{kept}/sysfs-net"].decode().splitlines()
+    for quiet in set(played.devices) - set(analyzed.findings):
+        # On a busy machine the first packet may be lost after the first snapshot only.
+        assert f"{quiet}/statistics/tx_dropped:0" in counters
     expected = SAME_WITH_AND_WITHOUT_TRACE.get(played.scenario)
     for finding in analyzed.findings.values():
         assert (finding["symptom"]["state"], finding["symptom"]["delta"]) == ("unknown", None)
