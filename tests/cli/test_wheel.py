@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The package as users install it: a wheel that holds the knowledge, the schemas and the collectors."""
 
+import ast
 import json
+import re
 import subprocess
+import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -71,3 +76,27 @@ def test_the_installed_command_analyzes(installed: Path, tree: Path, tmp_path: P
     assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
     assert [finding["cause"] for finding in report["findings"]] == ["tap-ring-reader-stopped"]
+
+
+def test_every_module_that_is_imported_comes_with_the_package(tree: Path) -> None:
+    """What only the developers' environment has would be missing after `pip install`."""
+    project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    declared = {
+        re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower()
+        for requirement in [*project["dependencies"], *extras["export"], *extras["verify"]]
+    }
+    imported = set()
+    for file in (tree / "analyzer/vnetkb").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_bytes())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module is not None and not node.level:
+                imported.add(node.module.partition(".")[0])
+    distributions = packages_distributions()
+    foreign = imported - set(sys.stdlib_module_names) - {"vnetkb"}
+    assert {"typer", "yaml"} <= foreign
+    undeclared = {
+        module for module in foreign if not declared & {name.lower() for name in distributions[module]}
+    }
+    assert undeclared == set()
