@@ -155,7 +155,7 @@ def test_the_build_fails_where_documentation_is_lacking(tmp_path: Path) -> None:
     (tmp_path / "index.md").write_text("# Empty\n", encoding="utf-8")
     (tmp_path / "conf.py").write_text(f"OF = {lacking!r}\n{LACKING}", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "dummy", ".", "out"],
+        [sys.executable, "-m", "sphinx", "-q", "-W", "--no-color", "--keep-going", "-b", "dummy", ".", "out"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": f"{TREE / 'docs/_ext'}:{TREE / 'analyzer'}"},
         capture_output=True,
