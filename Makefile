@@ -9,7 +9,7 @@ NOX := $(VENV)/bin/nox --no-venv --no-stop-on-first-error -s
 export PYTHON
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help venv demo test lint format bench catalogue lab repeat sources docs docs-serve docs-catalogue wheel fuzz kills clean
+.PHONY: help venv demo test coverage lint format bench catalogue lab repeat sources docs docs-serve docs-catalogue wheel fuzz kills clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -22,6 +22,9 @@ demo: $(RUNTIME) ## make a tap that really drops, collect, analyze, show the ans
 
 test: $(DEV) ## run every test; ARGS="-k name" goes to pytest
 	@$(NOX) tests -- $(ARGS)
+
+coverage: $(DEV) ## run every test in one process and tell which lines none reached
+	@$(NOX) coverage -- $(ARGS)
 
 lint: $(DEV) ## style, types, shell scripts, knowledge base
 	@$(NOX) lint

@@ -24,7 +24,13 @@ SHELL_STYLE = ("-i", "2", "-ci")
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run every test, with coverage; arguments after -- go to pytest."""
+    """Run every test, in two processes; arguments after -- go to pytest (-n 0: in one)."""
+    session.run("pytest", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run every test, in one process, and tell which lines none of them reached."""
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
 

@@ -25,6 +25,17 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 TREE = Path(__file__).resolve().parents[1]
+HOST = frozenset({"collectors", "delivery", "lab", "privacy", "real"})
+"""Rooms whose tests use what a machine has once (tracing, switches, processes' names): one process runs them."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each room's tests in one process of pytest-xdist; the longest, those of the host, come first."""
+    rooms = {item: item.path.relative_to(TREE / "tests").parts[0] for item in items}
+    for item, room in rooms.items():
+        item.add_marker(pytest.mark.xdist_group("host" if room in HOST else room))
+    items.sort(key=lambda item: rooms[item] not in HOST)
 
 
 @pytest.fixture(scope="session")
