@@ -27,14 +27,14 @@ BUNDLES = Path(__file__).resolve().parent / "bundles"
 def recorded(kept: Mapping[str, Any], every: Mapping[str, Scenario]) -> Iterator[dict[str, Any]]:
     """Give rows for recorded bundles of which no run is kept: what counted in them, and the verdict."""
     sys.path[:0] = [str(TREE / "analyzer")]
-    for key, (file, number) in json.loads((BUNDLES / "index.json").read_bytes()).items():
+    for key, known in json.loads((BUNDLES / "index.json").read_bytes()).items():
         name, _, kernel = key.rpartition("-")
         if name not in every or kernel in kept["scenarios"].get(name, {}).get("kernels", {}):
             continue
         scenario = scenarios.load(kernel)[name]
-        seat = Seat(number, scenario.switch)
-        bundle = BUNDLES / file
-        judged = verdict.judge(scenario, bundle, seat, together=file.startswith("together-"))
+        seat = Seat(known["seat"], scenario.switch)
+        bundle = BUNDLES / known["bundle"]
+        judged = verdict.judge(scenario, bundle, seat, together=bundle.name.startswith("together-"))
         report = verdict.analyze(bundle)
         moved = {
             f"{one['subject']['name']} {one['symptom']['counter']}": one["symptom"]["delta"]

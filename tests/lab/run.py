@@ -11,18 +11,17 @@ cannot work here.
 import argparse
 import fnmatch
 import json
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import prove
-from vnetlab import images, scenarios, verdict
+from vnetlab import images, masked, scenarios, verdict
 from vnetlab.images import LabError
 from vnetlab.machine import Machine, keep_serial_log
 from vnetlab.scenarios import VM_KINDS, Scenario
@@ -31,6 +30,9 @@ from vnetlab.stage import Look, Seat, Stage
 COLLECTOR = verdict.TREE / "collectors" / "host" / "vnetkb-collect"
 UNTIL_LIMIT_S = 60
 PACKED_PACKETS_PER_S = 60
+CLIMB, STEP_DOWN = 1.5, 1.2
+"""What a rate is multiplied by as long as nothing is lost, and divided by until nothing is lost again."""
+LEAST_RATE = 100
 PACK = 9
 """VMs at once in a machine: more, and a machine under TCG does nothing but look after them."""
 FIXTURE_LIMIT = 160_000
@@ -47,6 +49,7 @@ class Outcome:
         bundle: Name of the bundle's file.
         seat: The number of its VM.
         moved: Numbers of losses that rose, by place.
+        rate: Packets/s that were found to be the most without loss, where the scenario asks for that.
     """
 
     scenario: str
@@ -61,14 +64,22 @@ class Outcome:
     moved: dict[str, int] = field(default_factory=dict)
     seconds: float = 0
     problem: str = ""
+    rate: float = 0
 
     @property
     def lost(self) -> int | None:
         """Packets that did not arrive, `None` where nobody counts."""
         return None if self.received is None else self.sent - self.received
 
+    @property
+    def loses(self) -> bool:
+        """Whether a counter of losses moved, or what was sent did not arrive."""
+        return bool(self.moved) or (self.lost or 0) > 0
 
-def perform(stage: Stage, outcomes: Mapping[str, Outcome], chosen: Sequence[Scenario]) -> bytes:
+
+def perform(
+    stage: Stage, outcomes: Mapping[str, Outcome], chosen: Sequence[Scenario], *, collects: bool = True
+) -> bytes:
     """Make the causes, collect once while they last, take them away again; return the bundle."""
     seats = {one.name: Seat(outcomes[one.name].seat, one.switch) for one in chosen}
     stage.set(seats, chosen)
@@ -83,7 +94,7 @@ def perform(stage: Stage, outcomes: Mapping[str, Outcome], chosen: Sequence[Scen
             if len(chosen) == 1:
                 raise
             outcomes[one.name].problem = str(error)
-    bundle = stage.collect(COLLECTOR.read_bytes(), chosen[0].collect)
+    bundle = stage.collect(COLLECTOR.read_bytes(), chosen[0].collect) if collects else b""
     after = stage.look(stop=True)
     for one in chosen:
         stage.step(seats[one.name], one.undo)
@@ -94,6 +105,23 @@ def perform(stage: Stage, outcomes: Mapping[str, Outcome], chosen: Sequence[Scen
         count(outcomes[one.name], seats[one.name], before, after)
     stage.strike(list(seats.values()))
     return bundle
+
+
+def climb(stage: Stage, outcome: Outcome, one: Scenario) -> bytes:
+    """Find the highest rate at which all counts say that nothing is lost, also while the collector runs."""
+    rate, sent = one.packets_per_s, 0
+    while True:
+        perform(stage, {one.name: outcome}, [replace(one, packets_per_s=rate)], collects=False)
+        # The sender may be what cannot go faster.
+        if outcome.loses or outcome.sent < sent * 1.1:
+            break
+        rate, sent = rate * CLIMB, outcome.sent
+    while (rate := rate / STEP_DOWN) > LEAST_RATE:
+        bundle = perform(stage, {one.name: outcome}, [replace(one, packets_per_s=rate)])
+        if not outcome.loses:
+            outcome.rate = round(rate)
+            return bundle
+    raise LabError(f"something is lost even at {rate:.0f} packets/s: {outcome.moved}, {outcome.lost} lost")
 
 
 def count(outcome: Outcome, seat: Seat, before: Look, after: Look) -> None:
@@ -158,7 +186,12 @@ def run_kernel(
                 with locked(lock):
                     began = time.monotonic()
                     try:
-                        (keep / bundle).write_bytes(perform(stage, outcomes, group))
+                        made = (
+                            climb(stage, outcomes[first.name], first)
+                            if first.climbs
+                            else perform(stage, outcomes, group)
+                        )
+                        (keep / bundle).write_bytes(made)
                     except LabError as error:
                         log = keep_serial_log(machine, keep, f"{name}-{kernel.name}")
                         problem = f"{error} (console: {log})"
@@ -207,6 +240,7 @@ def line(row: dict[str, Any]) -> str:
     ends = f"{row['sent']}/{'?' if row['received'] is None else row['received']}"
     right = "WRONG: " + "; ".join(row["wrong"]) if row["wrong"] else "right"
     right += "".join(f"; NOT AS MADE: {one}" for one in row["untrue"])
+    right += f"; at {row['rate']:.0f} packets/s" if row["rate"] else ""
     return (
         f"{row['scenario']:26} {row['kernel']:5} {ends:>15}  {answer:44} {less:8} {row['seconds']:4.0f} s"
         f"  {right}"
@@ -214,14 +248,21 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
-def record(outcome: Outcome, keep: Path) -> None:
-    """Keep a small bundle that was judged right as a fixture, and which VM of it the scenario's is."""
+def record(scenario: Scenario, outcome: Outcome, keep: Path) -> None:
+    """Keep a small bundle that was judged right as a fixture, masked, and whose VM of it it is about."""
     if (keep / outcome.bundle).stat().st_size > FIXTURE_LIMIT:
         return
-    shutil.copyfile(keep / outcome.bundle, BUNDLES / outcome.bundle)
+    fixture = masked.bundle(keep / outcome.bundle)
+    (BUNDLES / outcome.bundle).write_bytes(fixture.data)
     index = BUNDLES / "index.json"
     known = json.loads(index.read_bytes()) if index.exists() else {}
-    known[f"{outcome.scenario}-{outcome.kernel}"] = [outcome.bundle, outcome.seat]
+    seat = Seat(outcome.seat, scenario.switch)
+    known[f"{outcome.scenario}-{outcome.kernel}"] = {
+        "bundle": outcome.bundle,
+        "seat": outcome.seat,
+        "vm": fixture.vm(seat),
+        "guest_nic": fixture.guest_nic(seat),
+    }
     index.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n", encoding="utf-8")
 
 
@@ -317,7 +358,7 @@ def main(arguments: Sequence[str]) -> int:
             bad = bool(row["wrong"] or row["untrue"])
             wrong += bad
             if options.record and not bad:
-                record(outcome, keep)
+                record(scenario, outcome, keep)
     if options.record:
         prove.main(["--keep", str(keep)])
     say(f"{wrong} wrong" if wrong else "all right")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bundles import members
 from vnetkb.bundle import read_bundle
 from vnetlab import scenarios, verdict
 from vnetlab.scenarios import Scenario
@@ -29,6 +30,7 @@ class Recording:
     kernel: str
     bundle: Path
     seat: Seat
+    names: dict[str, str | None]
 
     @property
     def together(self) -> bool:
@@ -39,9 +41,9 @@ class Recording:
 @pytest.fixture(params=INDEX)
 def recording(request: pytest.FixtureRequest) -> Recording:
     name, _, kernel = request.param.rpartition("-")
-    file, number = INDEX[request.param]
+    known = INDEX[request.param]
     scenario = scenarios.load(kernel)[name]
-    return Recording(scenario, kernel, BUNDLES / file, Seat(number, scenario.switch))
+    return Recording(scenario, kernel, BUNDLES / known["bundle"], Seat(known["seat"], scenario.switch), known)
 
 
 @pytest.fixture(params=sorted(BUNDLES.glob("*.tar.gz")), ids=lambda path: path.name)
@@ -63,15 +65,16 @@ def test_the_kernel_named_the_reasons_of_the_cause(recording: Recording) -> None
 def test_reader_and_vm_are_joined_to_the_tap(recording: Recording) -> None:
     if "persist" not in recording.scenario.client:
         joined = verdict.joins(recording.bundle, recording.seat)
-        assert verdict.wrong_joins(recording.scenario, recording.seat, recording.kernel, joined) == []
+        assert verdict.wrong_joins(recording.scenario, recording.names, recording.kernel, joined) == []
 
 
 def test_a_bundle_is_small_and_names_nobody(bundle: Path) -> None:
     read = read_bundle(bundle)
     assert bundle.stat().st_size < SIZE_LIMIT_OF_ONE
-    assert read.manifest.host == "node7"
+    assert read.manifest.host == "maskedhost1"
+    assert json.loads(members(bundle)[1]["manifest.json"])["masked"]
     assert not read.notices
-    assert bundle.name in {file for file, _ in INDEX.values()}
+    assert bundle.name in {known["bundle"] for known in INDEX.values()}
 
 
 def test_recordings_are_of_many_kernels_and_small_together() -> None:

@@ -69,6 +69,7 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
         "right": not row["wrong"],
         "wrong": row["untrue"] + row["wrong"],
         "seconds": row["seconds"],
+        **({"packets_per_s": row["rate"]} if row.get("rate") else {}),
     }
 
 
@@ -212,6 +213,7 @@ def _cell(run: Mapping[str, Any] | None) -> str:
         return "not run"
     answers = [_answer(run[name]) for name in ("whole", "plain", "once")]
     said = answers[0] if len(set(answers)) == 1 else "; ".join((answers[0], *_less(answers)))
+    said += f" at {run['packets_per_s']:.0f} packets/s" if "packets_per_s" in run else ""
     seconds = "" if run["seconds"] is None else f" ({run['seconds']:.0f} s)"
     return f"{said}{seconds}" if run["right"] else f"**wrong**: {'; '.join(run['wrong'])[:90]}{seconds}"
 

@@ -77,6 +77,7 @@ class Scenario:
             whose sums are then its alone.
         tx_queue_len: Slots of the tap's ring.
         packets_per_s: What is sent to the guest, on average; 0 is as fast as it goes.
+        climbs: Is it made at the highest rate without loss, found from `packets_per_s` on upward.
         burst: Packets that are sent back to back.
         size: Payload of a packet in bytes.
         flows: Sockets that they are sent by in turn.
@@ -108,6 +109,7 @@ class Scenario:
     switch: str = "bridge"
     tx_queue_len: int = 1000
     packets_per_s: float = 200
+    climbs: bool = False
     burst: int = 1
     size: int = 200
     flows: int = 1
@@ -156,4 +158,6 @@ def _scenario(file: Path, kernel: str) -> Scenario:
     )
     if scenario.vm not in VM_KINDS or scenario.switch not in SWITCHES:
         raise ValueError(f"{file}: vm or switch is not one of {VM_KINDS}, {SWITCHES}")
+    if scenario.climbs and not scenario.alone:
+        raise ValueError(f"{file}: what climbs is made alone")
     return scenario

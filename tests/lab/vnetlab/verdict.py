@@ -86,14 +86,16 @@ def _topology(bundle: Path) -> "Topology":
     return Topology(Tables(read_bundle(bundle)))
 
 
-def wrong_joins(scenario: Scenario, seat: Seat, kernel: str, joined: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the joins, in a few words each."""
+def wrong_joins(
+    scenario: Scenario, names: Mapping[str, Any], kernel: str, joined: Mapping[str, Any]
+) -> list[str]:
+    """Return what is wrong with the joins, in a few words each; `names`: how VM and guest NIC are called."""
     queues = re.search(r"queues=(\d+)", scenario.client)
     right = {
         "reader": READER_KINDS[kernel] if scenario.vhost else "qemu",
         "workers": int(queues[1]) if queues else 1,
-        "vm": seat.vm,
-        "guest_nic": seat.mac,
+        "vm": names["vm"],
+        "guest_nic": names["guest_nic"],
         "vcpus": 1,
     }
     return [f"{key} {joined[key]}, not {value}" for key, value in right.items() if joined[key] != value]
