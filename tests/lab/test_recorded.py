@@ -19,7 +19,7 @@ from vnetlab.stage import Seat
 BUNDLES = Path(__file__).resolve().parent / "bundles"
 INDEX = json.loads((BUNDLES / "index.json").read_bytes())
 SIZE_LIMIT_OF_ONE = 160_000
-SIZE_LIMIT_OF_ALL = 3_000_000
+SIZE_LIMIT_OF_ALL = 4_000_000
 
 
 @dataclass(frozen=True)
