@@ -280,9 +280,9 @@ def test_the_collector_masks_the_same(make: Maker, tmp_path: Path, awk: str) -> 
         assert text == by_python[name], name
 
 
-@pytest.mark.parametrize("name", ["guest-bundles/flooded-6.1", "bundles/together-healthy-ovs-6.1"])
+@pytest.mark.parametrize("name", ["lab/guest-bundles/flooded-6.1", "privacy/unmasked-ovs-6.1"])
 def test_the_collector_masks_what_was_recorded(tmp_path: Path, name: str) -> None:
-    archive = read_archive(TREE / "tests" / "lab" / f"{name}.tar.gz", DEFAULT_LIMITS)
+    archive = read_archive(TREE / "tests" / f"{name}.tar.gz", DEFAULT_LIMITS)
     known = [
         original for kind, _, original in rows(mask_bundle(archive).map) if kind in {"vm", "mac-address"}
     ]
