@@ -26,7 +26,7 @@ settings.load_profile("patient")
 
 TREE = Path(__file__).resolve().parents[1]
 HOST = frozenset({"collectors", "delivery", "lab", "privacy", "real"})
-"""Rooms whose tests use what a machine has once (tracing, switches, processes' names): one process runs them."""
+"""Rooms whose tests use what a machine has once (tracing, switches, process names): all in one process."""
 
 
 @pytest.hookimpl(trylast=True)

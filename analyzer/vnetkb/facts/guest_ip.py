@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, ClassVar
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.guest_subjects import GuestSource
 from vnetkb.facts.guests import guests
-from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.model import Fact
+from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from vnetkb.facts.guests import Guest
+    from vnetkb.facts.model import Observation
     from vnetkb.facts.topology import Topology
 
 SEGMENT = "guest-ip"
@@ -155,16 +157,5 @@ def observe(topology: Topology) -> Iterator[Observation]:
             lost, taken = source.at_least(), source.taken()
             if not lost or not taken:
                 continue
-            symptom = Symptom(
-                None,
-                "silent",
-                lost,
-                None,
-                lost / taken,
-                guest.seconds,
-                BETWEEN,
-                called=tr(CALLED),
-                share_of=tr(SHARE_OF),
-                captures=source.captures,
-            )
-            yield Observation(source.subject, symptom, source, False, (), source.words(), source.scopes())  # noqa: FBT003
+            seen = Vanished(lost, BETWEEN, CALLED, source.captures, taken, SHARE_OF)
+            yield observation(source, source, seen, guest.seconds)

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC
-from vnetkb.facts.model import Observation, Symptom
 from vnetkb.facts.silent import SHARE_OF, Missing, SilentFacts
 from vnetkb.facts.tables import UPTIME_STEP_S
 from vnetkb.facts.tap_guest import guest_of
 from vnetkb.facts.timeline import Timeline
-from vnetkb.language import mark, tr
+from vnetkb.facts.vanished import Vanished, observation
+from vnetkb.language import mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from vnetkb.facts.guests import Guest
+    from vnetkb.facts.model import Observation
     from vnetkb.facts.tap import TapFacts
 
 SEGMENT = "reader-to-guest"
@@ -150,19 +151,5 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
         lost = missing(tap)
         if lost is None:
             continue
-        symptom = Symptom(
-            None,
-            "silent",
-            lost.at_least,
-            None,
-            lost.at_least / lost.sent,
-            seconds,
-            BETWEEN,
-            called=tr(CALLED),
-            share_of=tr(SHARE_OF),
-            captures=lost.captures,
-        )
-        facts = SilentFacts(tap, lost)
-        yield Observation(
-            tap.subject, symptom, facts, one_snapshot=False, words=tap.words(), scopes=tap.scopes()
-        )
+        seen = Vanished(lost.at_least, BETWEEN, CALLED, lost.captures, lost.sent, SHARE_OF)
+        yield observation(tap, SilentFacts(tap, lost), seen, seconds)

@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.model import Fact
 from vnetkb.facts.picture import silent_tap
 from vnetkb.facts.tap_ring import VHOST_BATCH
+from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from vnetkb.facts.model import Observation
     from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.tap import TapFacts
     from vnetkb.parsers.tc_qdisc import Qdisc
@@ -159,28 +161,9 @@ def observe(
             if tap.fact("tap.cut_bytes").value:
                 yield _cut(tap, seconds, quotes)
             continue
-        symptom = Symptom(
-            None,
-            "silent",
-            lost.at_least,
-            None,
-            lost.at_least / lost.sent,
-            seconds,
-            BETWEEN[lost.segment],
-            called=tr(CALLED),
-            share_of=tr(SHARE_OF),
-            captures=lost.captures,
-        )
-        facts = SilentFacts(tap, lost)
-        yield Observation(
-            tap.subject,
-            symptom,
-            facts,
-            one_snapshot=False,
-            words=tap.words(),
-            scopes=tap.scopes(),
-            picture=silent_tap(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes),
-        )
+        seen = Vanished(lost.at_least, BETWEEN[lost.segment], CALLED, lost.captures, lost.sent, SHARE_OF)
+        picture = silent_tap(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes)
+        yield observation(tap, SilentFacts(tap, lost), seen, seconds, picture)
 
 
 def _cut(tap: TapFacts, seconds: float | None, quotes: Quotes | None) -> Observation:
@@ -188,16 +171,6 @@ def _cut(tap: TapFacts, seconds: float | None, quotes: Quotes | None) -> Observa
     captures = tap.fact("tap.cut_bytes").captures
     frames, delivered = tap.fact("tap.cut_frames").value, tap.between_snapshots("tx_packets")
     fewest = frames if isinstance(frames, int) else 1
-    symptom = Symptom(
-        None, "silent", fewest, None, None, seconds, CUT_BETWEEN, called=tr(CUT_CALLED), captures=captures
-    )
     facts = SilentFacts(tap, Missing(CUT, fewest, delivered or fewest, 0, captures))
-    return Observation(
-        tap.subject,
-        symptom,
-        facts,
-        one_snapshot=False,
-        words=tap.words(),
-        scopes=tap.scopes(),
-        picture=silent_tap(tap, DRAWN[CUT], fewest, seconds, quotes),
-    )
+    picture = silent_tap(tap, DRAWN[CUT], fewest, seconds, quotes)
+    return observation(tap, facts, Vanished(fewest, CUT_BETWEEN, CUT_CALLED, captures), seconds, picture)

@@ -15,16 +15,18 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.model import Fact
 from vnetkb.facts.silent import SMALLEST_SEGMENT
 from vnetkb.facts.tap import TapFacts
 from vnetkb.facts.tap_ring import VHOST_BATCH
+from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.model import Observation
 
 SEGMENT = "bridge-to-guest"
 BETWEEN = ("port", "guest")
@@ -267,18 +269,5 @@ def observe(
         ]
         seen = [one.facts.fact(FREED) for one in traced if one.subject.name == bridge.name]
         facts = BridgeLoss(bridge, taps, lost, seen)
-        symptom = Symptom(
-            None,
-            "silent",
-            lost.at_least,
-            None,
-            lost.at_least / lost.came_in,
-            seconds,
-            BETWEEN,
-            called=tr(CALLED),
-            share_of=tr(SHARE_OF),
-            captures=lost.captures,
-        )
-        yield Observation(
-            bridge.subject, symptom, facts, one_snapshot=False, words=facts.words(), scopes=bridge.scopes()
-        )
+        vanished = Vanished(lost.at_least, BETWEEN, CALLED, lost.captures, lost.came_in, SHARE_OF)
+        yield observation(bridge, facts, vanished, seconds)._replace(words=facts.words())

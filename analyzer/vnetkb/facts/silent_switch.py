@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vnetkb.facts import linux_bridge
-from vnetkb.facts.model import Fact, Observation, Symptom
+from vnetkb.facts.model import Fact
 from vnetkb.facts.ovs_port import text_of
-from vnetkb.language import mark, tr
+from vnetkb.facts.vanished import Vanished, observation
+from vnetkb.language import mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from vnetkb.facts.device import DeviceFacts
+    from vnetkb.facts.model import Observation
     from vnetkb.facts.ovs_bridge import BridgeFacts
     from vnetkb.facts.subject import SubjectSource
     from vnetkb.facts.topology import Topology
@@ -23,19 +25,10 @@ if TYPE_CHECKING:
 CALLED = mark("packets that the trace saw freed inside the bridge")
 
 
-class _Loss(NamedTuple):
-    """One loss: how many packets, between which points, what to call it, where it was seen."""
-
-    packets: int
-    between: tuple[str, str]
-    called: str
-    captures: tuple[str, ...]
-
-
 class SilentFacts:
     """Facts of a loss that no counter shows: ``drop.count`` is what was seen, all else is the subject's."""
 
-    def __init__(self, source: SubjectSource, loss: _Loss) -> None:
+    def __init__(self, source: SubjectSource, loss: Vanished) -> None:
         """Keep the sources."""
         self.source = source
         self.loss = loss
@@ -68,13 +61,13 @@ def observations(
         for find in (_over_mtu, _port_down):
             loss = find(device)
             if loss is not None:
-                yield _observation(device, loss, seconds)
+                yield observation(device, SilentFacts(device, loss), loss, seconds)
     for bridge in bridges:
         if bridge.dropped:
             captures = bridge.tables.paths("ovs-dump-flows")
             called = mark("packets that its rules dropped")
-            loss = _Loss(bridge.dropped, ("OVS datapath", "no port"), called, captures)
-            yield _observation(bridge, loss, seconds)
+            loss = Vanished(bridge.dropped, ("OVS datapath", "no port"), called, captures)
+            yield observation(bridge, SilentFacts(bridge, loss), loss, seconds)
 
 
 def in_bridges(topology: Topology, kb: KnowledgeBase, seconds: float | None) -> Iterator[Observation]:
@@ -87,26 +80,11 @@ def in_bridges(topology: Topology, kb: KnowledgeBase, seconds: float | None) -> 
     """
     for source, points, count in linux_bridge.traced(topology, kb):
         captures = (topology.tables.path("trace", None, "series"),)
-        yield _observation(source, _Loss(count, points, CALLED, captures), seconds)
+        loss = Vanished(count, points, CALLED, captures)
+        yield observation(source, SilentFacts(source, loss), loss, seconds)
 
 
-def _observation(source: SubjectSource, loss: _Loss, seconds: float | None) -> Observation:
-    symptom = Symptom(
-        None,
-        "silent",
-        loss.packets,
-        None,
-        None,
-        seconds,
-        loss.between,
-        called=tr(loss.called),
-        captures=loss.captures,
-    )
-    facts = SilentFacts(source, loss)
-    return Observation(source.subject, symptom, facts, False, (), source.words(), source.scopes())  # noqa: FBT003
-
-
-def _over_mtu(device: DeviceFacts) -> _Loss | None:
+def _over_mtu(device: DeviceFacts) -> Vanished | None:
     """Lines of the kernel log between the snapshots, of a device that does not show it as tx_errors."""
     moments = [snapshot.monotonic_s for snapshot in device.tables.bundle.manifest.snapshots]
     switch = device.topology.switch
@@ -117,10 +95,10 @@ def _over_mtu(device: DeviceFacts) -> _Loss | None:
     if not found or device.between_snapshots("tx_errors"):
         return None
     called = mark("packets over its MTU, by the rate-limited kernel log at least")
-    return _Loss(found, ("OVS datapath", "tap"), called, (device.tables.once_path("kernel-log"),))
+    return Vanished(found, ("OVS datapath", "tap"), called, (device.tables.once_path("kernel-log"),))
 
 
-def _port_down(device: DeviceFacts) -> _Loss | None:
+def _port_down(device: DeviceFacts) -> Vanished | None:
     """Packets that flows sent to a port which was down or without carrier in every snapshot.
 
     Not to the bridge's own port: that one is down on most hosts, and what is flooded to it nobody misses.
@@ -136,4 +114,4 @@ def _port_down(device: DeviceFacts) -> _Loss | None:
         return None
     captures = (*sent.captures, *up.captures)
     called = mark("packets that the switch sent to a port that is down")
-    return _Loss(sent.value, ("OVS datapath", "tap"), called, captures)
+    return Vanished(sent.value, ("OVS datapath", "tap"), called, captures)

@@ -13,7 +13,7 @@ from vnetkb.facts.tap import provides
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from vnetkb.facts.model import Value
     from vnetkb.facts.tap import TapFacts
@@ -41,6 +41,31 @@ def _known(name: str, guest: Guest, value: Value | None, *captures: str) -> Fact
 
 def _without(name: str, *captures: str) -> Fact:
     return Fact(name, missing=captures, why_unknown=tr("the guest was not asked"))
+
+
+def guest_fact(name: str, *captures: str) -> Callable[[Callable[[Guest], Fact]], None]:
+    """Register a fact that the tap's guest tells; it lacks ``captures`` where nothing of a guest is known."""
+
+    def register(tell: Callable[[Guest], Fact]) -> None:
+        @provides(name)
+        def fact(tap: TapFacts) -> Fact:
+            guest = guest_of(tap.topology, tap.name)
+            return _without(name, *captures) if guest is None else tell(guest)
+
+    return register
+
+
+def nic_fact(name: str, *captures: str) -> Callable[[Callable[[Guest, str], Fact]], None]:
+    """Register a fact that the guest tells of its NIC at the tap, like `guest_fact`."""
+
+    def register(tell: Callable[[Guest, str], Fact]) -> None:
+        @provides(name)
+        def fact(tap: TapFacts) -> Fact:
+            guest = guest_of(tap.topology, tap.name)
+            nic = guest.nic_of(tap.name) if guest is not None else None
+            return _without(name, *captures) if guest is None or nic is None else tell(guest, nic)
+
+    return register
 
 
 @provides("ring.avail")
@@ -77,13 +102,9 @@ def _fewest(rows: Iterable[Any] | None, nic: str | None, queues: int | None, *, 
     return min(known[:-1] if len(known) > 1 else known, default=None)
 
 
-@provides("guest.nic_up")
-def _nic_up(tap: TapFacts) -> Fact:
+@nic_fact("guest.nic_up", LINUX_NIC)
+def _nic_up(guest: Guest, nic: str) -> Fact:
     name = "guest.nic_up"
-    guest = guest_of(tap.topology, tap.name)
-    nic = guest.nic_of(tap.name) if guest is not None else None
-    if guest is None or nic is None:
-        return _without(name, LINUX_NIC)
     if guest.is_windows:
         states: list[bool | None] = []
         for counters in guest.each(WINDOWS_NIC):
@@ -99,12 +120,10 @@ def _nic_up(tap: TapFacts) -> Fact:
     return Fact(name, value, tuple(states), captures=captures, why_unknown=why)
 
 
-@provides("guest.promiscuous")
-def _promiscuous(tap: TapFacts) -> Fact:
+@nic_fact("guest.promiscuous", LINUX_NIC)
+def _promiscuous(guest: Guest, nic: str) -> Fact:
     name = "guest.promiscuous"
-    guest = guest_of(tap.topology, tap.name)
-    nic = guest.nic_of(tap.name) if guest is not None else None
-    if guest is None or nic is None or guest.is_windows:
+    if guest.is_windows:
         return _without(name, LINUX_NIC)
     flags = guest.attribute(nic, "flags")
     states = [None if text is None else bool(int(text, 16) & IFF_PROMISC) for text in flags]
@@ -136,14 +155,10 @@ def _system(tap: TapFacts) -> Fact:
     return Fact(name, guest.system, captures=guest.paths("guest-manifest") + guest.paths("agent-osinfo"))
 
 
-@provides("guest.drops_moved")
-def _drops_moved(tap: TapFacts) -> Fact:
+@nic_fact("guest.drops_moved", LINUX_NIC, "agent-interfaces")
+def _drops_moved(guest: Guest, nic: str) -> Fact:
     """How far all drop counters of the guest's NIC moved together."""
     name = "guest.drops_moved"
-    guest = guest_of(tap.topology, tap.name)
-    nic = guest.nic_of(tap.name) if guest is not None else None
-    if guest is None or nic is None:
-        return _without(name, LINUX_NIC, "agent-interfaces")
     if guest.is_windows and guest.first(WINDOWS_NIC) is None:
         value = guest.moved(WINDOWS_TEXT, lambda row: row.rx_discards + row.rx_errors)
         return _known(name, guest, value, WINDOWS_TEXT)
@@ -165,15 +180,13 @@ def _drops_moved(tap: TapFacts) -> Fact:
     return _known(name, guest, value, columns[0][1])
 
 
+CPU_TIMES = "guest-proc-stat"
 _CPU_FIELDS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
-def _cpu_share(tap: TapFacts, name: str, *parts: str) -> Fact:
+def _cpu_share(guest: Guest, name: str, *parts: str) -> Fact:
     """Share of these parts in the time of the CPU that has most of them, between the guest's samples."""
-    capture = "guest-proc-stat"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, capture)
+    capture = CPU_TIMES
     samples = [rows for rows in guest.each(capture) if rows is not None]
     shares: list[float] = []
     if len(samples) > 1 and guest.rebooted is False:
@@ -188,29 +201,26 @@ def _cpu_share(tap: TapFacts, name: str, *parts: str) -> Fact:
     return _known(name, guest, max(shares, default=None), capture)
 
 
-@provides("guest.busy_share")
-def _busy(tap: TapFacts) -> Fact:
-    return _cpu_share(tap, "guest.busy_share", "user", "nice", "system", "irq", "softirq", "steal")
+@guest_fact("guest.busy_share", CPU_TIMES)
+def _busy(guest: Guest) -> Fact:
+    return _cpu_share(guest, "guest.busy_share", "user", "nice", "system", "irq", "softirq", "steal")
 
 
-@provides("guest.softnet_squeezed")
-def _squeezed(tap: TapFacts) -> Fact:
+@guest_fact("guest.softnet_squeezed", "guest-softnet-stat")
+def _squeezed(guest: Guest) -> Fact:
     name, capture = "guest.softnet_squeezed", "guest-softnet-stat"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, capture)
     value = guest.moved(capture, lambda rows: sum(row.time_squeeze for row in rows), u32=False)
     return _known(name, guest, value, capture)
 
 
-@provides("guest.steal_share")
-def _steal(tap: TapFacts) -> Fact:
-    return _cpu_share(tap, "guest.steal_share", "steal")
+@guest_fact("guest.steal_share", CPU_TIMES)
+def _steal(guest: Guest) -> Fact:
+    return _cpu_share(guest, "guest.steal_share", "steal")
 
 
-@provides("guest.softirq_share")
-def _softirq(tap: TapFacts) -> Fact:
-    return _cpu_share(tap, "guest.softirq_share", "softirq")
+@guest_fact("guest.softirq_share", CPU_TIMES)
+def _softirq(guest: Guest) -> Fact:
+    return _cpu_share(guest, "guest.softirq_share", "softirq")
 
 
 def _gaps(guest: Guest) -> int | None:
@@ -236,41 +246,31 @@ def _tcp(guest: Guest, linux: str, windows: str) -> tuple[int | None, str]:
     return guest.moved(WINDOWS_NIC, read), WINDOWS_NIC
 
 
-@provides("guest.tcp_gaps")
-def _tcp_gaps(tap: TapFacts) -> Fact:
+@guest_fact("guest.tcp_gaps", NETSTAT)
+def _tcp_gaps(guest: Guest) -> Fact:
     """Segments that came out of order, or once more than needed: the witness for loss towards the guest."""
     name = "guest.tcp_gaps"
-    guest = guest_of(tap.topology, tap.name)
-    return _without(name, NETSTAT) if guest is None else _known(name, guest, _gaps(guest), NETSTAT)
+    return _known(name, guest, _gaps(guest), NETSTAT)
 
 
-@provides("guest.tcp_received")
-def _tcp_received(tap: TapFacts) -> Fact:
+@guest_fact("guest.tcp_received", SNMP)
+def _tcp_received(guest: Guest) -> Fact:
     name = "guest.tcp_received"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, SNMP)
     value, capture = _tcp(guest, "InSegs", "SegmentsReceived")
     return _known(name, guest, value, capture)
 
 
-@provides("guest.tcp_gap_share")
-def _tcp_gap_share(tap: TapFacts) -> Fact:
+@guest_fact("guest.tcp_gap_share", NETSTAT, SNMP)
+def _tcp_gap_share(guest: Guest) -> Fact:
     name = "guest.tcp_gap_share"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, NETSTAT, SNMP)
     gaps, (segments, _) = _gaps(guest), _tcp(guest, "InSegs", "SegmentsReceived")
     share = None if gaps is None or not segments else min(100.0, 100.0 * gaps / segments)
     return _known(name, guest, share, NETSTAT, SNMP)
 
 
-@provides("guest.tcp_resent_share")
-def _tcp_resent_share(tap: TapFacts) -> Fact:
+@guest_fact("guest.tcp_resent_share", SNMP)
+def _tcp_resent_share(guest: Guest) -> Fact:
     name = "guest.tcp_resent_share"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, SNMP)
     again, capture = _tcp(guest, "RetransSegs", "SegmentsResent")
     sent, _ = _tcp(guest, "OutSegs", "SegmentsSent")
     # neither Linux nor Windows counts a segment that is sent again among those that are sent
@@ -278,12 +278,9 @@ def _tcp_resent_share(tap: TapFacts) -> Fact:
     return _known(name, guest, share, capture)
 
 
-@provides("guest.udp_errors")
-def _udp_errors(tap: TapFacts) -> Fact:
+@guest_fact("guest.udp_errors", SNMP)
+def _udp_errors(guest: Guest) -> Fact:
     name = "guest.udp_errors"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, SNMP)
     if guest.is_windows:
 
         def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
@@ -298,12 +295,9 @@ def _udp_errors(tap: TapFacts) -> Fact:
     return _known(name, guest, None if four is None else four + (six or 0), SNMP, SNMP6)
 
 
-@provides("guest.netkvm_min_free")
-def _netkvm_min_free(tap: TapFacts) -> Fact:
+@guest_fact("guest.netkvm_min_free", WINDOWS_NIC)
+def _netkvm_min_free(guest: Guest) -> Fact:
     name = "guest.netkvm_min_free"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, WINDOWS_NIC)
     frees = [
         nic.rx_min_free
         for counters in guest.each(WINDOWS_NIC)
@@ -314,12 +308,9 @@ def _netkvm_min_free(tap: TapFacts) -> Fact:
     return _known(name, guest, min(frees, default=None), WINDOWS_NIC)
 
 
-@provides("guest.rx_capacity")
-def _rx_capacity(tap: TapFacts) -> Fact:
+@guest_fact("guest.rx_capacity", "win-nic-registry")
+def _rx_capacity(guest: Guest) -> Fact:
     name, capture = "guest.rx_capacity", "win-nic-registry"
-    guest = guest_of(tap.topology, tap.name)
-    if guest is None:
-        return _without(name, capture)
     sizes = [
         int(row["RxCapacity"])
         for row in guest.first(capture) or ()
