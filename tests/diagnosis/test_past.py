@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from simulated import Device, Host
+from simulated import START, Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, Finding, diagnose
 from vnetkb.facts import build
@@ -81,6 +81,21 @@ def test_the_kernel_log_tells_of_the_past(tmp_path: Path) -> None:
     finding = only(diagnosed(Host([PAST_TAP], captures=log), tmp_path))
 
     assert (finding.verdict, finding.cause.id if finding.cause else None) == ("likely", "core-tx-recursion")
+
+
+@pytest.mark.parametrize(
+    ("line", "likely"),
+    [("[    5.000000] ", False), ("", False), (f"[ {START + 4:.6f}] ", True)],
+    ids=["of a device before it", "of no known time", "of meanwhile"],
+)
+def test_a_line_of_the_kernel_log_counts_if_it_is_of_the_time_of_the_loss(
+    line: str, likely: object, tmp_path: Path
+) -> None:
+    log = {"host/0/kernel-log": f"{line}Dead loop on virtual device vnet3, fix it urgently!\n"}
+    tap = Device("vnet3", (50, 90), (900, 1400))
+    finding = only(diagnosed(Host([tap], captures=log), tmp_path))
+
+    assert (finding.cause is not None and finding.cause.id == "core-tx-recursion") is likely
 
 
 def port(kind: str) -> Host:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from facts.test_guests import FDINFO, QEMU
+from guest_files import FDINFO, QEMU
 from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose

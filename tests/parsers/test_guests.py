@@ -27,6 +27,7 @@ from vnetkb.parsers import (
     virsh_domifstat,
     virtio_queue_status,
     win_counters,
+    win_getmac,
     win_netsh_subinterfaces,
     win_netstat_e,
     win_netstat_s,
@@ -331,6 +332,24 @@ def test_damaged_netstat_text_is_refused_by_name(captured: Captured, language: s
     for broken in (sections.replace(b"= 105", b"= ???"), sections * 2, b"", b"  Packets Received = 5\n"):
         with pytest.raises(ParseError):
             win_netstat_s.parse(broken)
+
+
+def test_getmac_lists_interfaces_in_every_language(captured: Captured) -> None:
+    text = captured("written/win-getmac")
+    chinese = text.replace(b"Connection Name", b"\xc1\xac\xbd\xd3\xc3\xfb").replace(
+        b"Ethernet 2", b"\xd2\xd4 2"
+    )
+    found, translated = win_getmac.parse(text), win_getmac.parse(chinese)
+
+    assert [(row.name, row.mac) for row in found] == [
+        ("Ethernet", "52:54:00:aa:bb:01"),
+        ("Ethernet 2", "52:54:00:aa:bb:99"),
+        ("Ethernet 3", None),
+    ]
+    assert [row.mac for row in translated] == [row.mac for row in found]
+    for broken in (b"", text.partition(b"\r\n")[2], text.replace(b'",', b'";'), b"ERROR: denied\r\n"):
+        with pytest.raises(ParseError):
+            win_getmac.parse(broken)
 
 
 def test_subinterfaces_in_english_and_chinese(captured: Captured) -> None:

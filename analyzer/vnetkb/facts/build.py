@@ -11,9 +11,9 @@ from vnetkb.facts import (
     device_place,
     device_settings,
     guest_ip,
+    guest_notices,
     guest_received,
     guest_subjects,
-    guests,
     linux_bridge,
     monitoring,
     outside,
@@ -119,8 +119,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         for n in bundle.notices
     ]
     notices += tables.notices
-    notices += [_nameless(name) for name in guests.names(tables) if topology.vms and name not in topology.vms]
-    notices += [_stranger(guest.name) for guest in guests.guests(topology) if guest.is_stranger]
+    notices += guest_notices.notices(topology)
     notices += outside.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
@@ -233,19 +232,6 @@ def _seconds(tables: Tables, timeline: Timeline | None) -> float | None:
     if start is None or len(manifest.snapshots) <= 1:
         return _span(tables.bundle)
     return round(manifest.snapshots[-1].monotonic_s - min(start, manifest.snapshots[0].monotonic_s), 2)
-
-
-def _nameless(name: str) -> Notice:
-    text = tr("no VM of this name was seen on the host, so what was taken inside it joins no port")
-    return Notice("warning", name, text)
-
-
-def _stranger(name: str) -> Notice:
-    text = tr(
-        "no interface inside this guest has the MAC address of a port of the VM, so what was taken inside it "
-        "joins no port: it may come from another VM"
-    )
-    return Notice("warning", name, text)
 
 
 def _remade(device: DeviceFacts) -> Notice:

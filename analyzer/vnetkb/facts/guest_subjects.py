@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
+from vnetkb.facts.guests import ALL_ADAPTERS, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
 from vnetkb.language import tr
@@ -28,8 +28,10 @@ NETKVM = "VirtIO"
 def subjects(topology: Topology) -> Iterator[GuestSource]:
     """Yield the NICs of every guest that are on a port of the host, and each guest's UDP."""
     for guest in guests(topology):
+        if guest.is_plain:
+            yield WindowsNic(guest, ALL_ADAPTERS, guest.plain_port)
         for nic, tap in guest.nics.items():
-            if tap is not None:
+            if tap is not None and not guest.is_plain:
                 kind = WindowsNic if guest.is_windows else LinuxNic
                 yield kind(guest, nic, tap)
         if guest.is_windows:
@@ -104,8 +106,14 @@ class GuestSource:
             delta,
             captures=self.guest.paths(capture),
             missing=() if delta is not None else (capture,),
-            why_unknown="" if delta is not None else tr("it needs two samples of one boot of the guest"),
+            why_unknown="" if delta is not None else self._why(known, capture),
         )
+
+    def _why(self, known: Sequence[int], capture: str) -> str:
+        """Why it is not known how far a counter moved."""
+        if self.guest.rebooted is False and list(known) != sorted(known):
+            return tr("it went back between the guest's samples: the driver or the guest was restarted")
+        return self.guest.why_unmoved(capture)
 
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
@@ -268,6 +276,9 @@ def _tap_dropped(source: GuestSource) -> Fact:
     tables = source.guest.tables
     if source.tap is None:
         return Fact(name, why_unknown=tr("the guest has more ports than one, or none"))
+    if source.guest.clock.is_of_another_time:
+        why = tr("by the guest's clock its samples are of another time than the host's snapshots")
+        return Fact(name, why_unknown=why)
     values = [
         device.statistics.get("tx_dropped")
         if (device := (tables.get("sysfs-net", n) or {}).get(source.tap))

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.guest_clock import GuestClock
 from vnetkb.facts.tables import UPTIME_STEP_S
-from vnetkb.language import tr
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from vnetkb.facts.tables import Tables
     from vnetkb.facts.topology import Topology
+    from vnetkb.parsers.win_getmac import Adapter
 
 SCOPE = "guest:"
 # Guest captures in a layout that a parser of another name reads.
@@ -32,6 +34,53 @@ PARSERS = {
 }
 IFF_UP, IFF_PROMISC = 0x1, 0x100
 LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT = "guest-sysfs-net", "win-counters", "win-netstat-e"
+ALL_ADAPTERS = "netstat -e"
+# Interfaces without a machine's NIC behind them: by what ethtool -i shows as their bus, by the names that
+# programs give them, and by the descriptions of what Windows and its programs make.
+_TUNNELS = ("tap", "tun")
+_MADE_INSIDE = (
+    *(
+        "docker",
+        "br-",
+        "virbr",
+        "veth",
+        "cni",
+        "flannel",
+        "cali",
+        "kube-",
+        "lxc",
+        "podman",
+        "nerdctl",
+        "ovs-",
+    ),
+    *(
+        "tun",
+        "tap",
+        "wg",
+        "vxlan",
+        "geneve",
+        "gre",
+        "sit",
+        "ip6",
+        "ipip",
+        "dummy",
+        "ifb",
+        "bond",
+        "team",
+        "vlan",
+    ),
+    *("zt", "tailscale", "vmnet", "Loopback", "isatap", "Teredo", "vEthernet"),
+)
+_MADE_BY_WINDOWS = (
+    *("Microsoft ", "Hyper-V ", "WAN Miniport", "Software Loopback", "TAP-", "Bluetooth", "Teredo", "Npcap"),
+    *("VMware Virtual", "VirtualBox", "WireGuard", "Wintun"),
+)
+
+_ANOTHER_TIME = mark("by the guest's clock its samples are of another time than the host's snapshots")
+_ONE_SAMPLE = mark("there is one sample of the guest only")
+_BOOTED = mark("the guest booted between its samples, so its counters began again")
+_BOOTED_PERHAPS = mark("whether the guest booted between its samples is not known")
+_WENT_BACK = mark("it went back between the guest's samples: the driver or the guest was restarted")
 
 
 def names(tables: Tables) -> list[str]:
@@ -45,6 +94,13 @@ def guests(topology: Topology) -> tuple[Guest, ...]:
     return tuple(Guest(name, topology) for name in names(topology.tables))
 
 
+class Nic(NamedTuple):
+    """An interface inside a guest."""
+
+    name: str
+    mac: str
+
+
 class Guest:
     """Captures of one guest, and their joins to the host."""
 
@@ -54,6 +110,7 @@ class Guest:
         self.topology = topology
         self.tables = topology.tables
         self.scope = SCOPE + name
+        self._back: set[str] = set()
 
     @cached_property
     def samples(self) -> tuple[int, ...]:
@@ -92,55 +149,86 @@ class Guest:
 
     def why(self, capture: str) -> str:
         """Why a capture gave nothing."""
+        if self.first(capture) is not None:
+            return tr("{capture} does not show it", capture=capture)
         return next(
-            (self.tables.why(capture, n, self.scope) for n in self.samples if self.get(capture, n) is None),
+            (self.tables.why(capture, n, self.scope) for n in self.samples),
             tr("{capture} does not show it", capture=capture),
         )
 
+    def why_unmoved(self, capture: str) -> str:
+        """Why it is not known how far a number of a capture moved."""
+        known = sum(rows is not None for rows in self.each(capture))
+        again = {True: _BOOTED, None: _BOOTED_PERHAPS, False: _WENT_BACK if capture in self._back else ""}
+        for holds, why in (
+            (not known, self.why(capture)),
+            (self.clock.is_of_another_time, _ANOTHER_TIME),
+            (known == 1, _ONE_SAMPLE),
+        ):
+            if holds:
+                return tr(why)
+        return tr(again[self.rebooted]) or self.why(capture)
+
+    def could_have(self, capture: str) -> bool:
+        """Whether the guest's collector could take a capture, by the system that runs in it."""
+        if capture == "guest-manifest":
+            return True
+        other = {"windows": "guest-", "linux": "win-"}
+        system = "windows" if self.is_windows else self.system
+        return system not in other or not capture.startswith(other[system])
+
     def moved(self, capture: str, read: Callable[[Any], int | None], *, u32: bool = False) -> int | None:
-        """How far a number moved between the samples; None when a boot lies between or one is missing."""
-        if self.rebooted is not False:
+        """How far a number moved between the samples.
+
+        None when a boot lies between, one is missing, or they are of another time than the host's.
+        """
+        if self.rebooted is not False or self.clock.is_of_another_time:
             return None
         values = [None if rows is None else read(rows) for rows in self.each(capture)]
         known = [value for value in values if value is not None]
         if len(known) < 2:  # noqa: PLR2004 - a difference needs two
             return None
-        return total([difference(a, b, same_device=True, u32=u32) for a, b in itertools.pairwise(known)])
+        found = total([difference(a, b, same_device=True, u32=u32) for a, b in itertools.pairwise(known)])
+        if found is None:
+            self._back.add(capture)
+        return found
 
     @cached_property
+    def clock(self) -> GuestClock:
+        """Its clocks at each sample."""
+        return GuestClock(self)
+
+    @property
     def rebooted(self) -> bool | None:
         """Whether the guest booted between its samples; None when that is not known."""
-        for capture, keys in (("guest-clock", ("boot_id",)), ("win-clock", ("boot",))):
-            marks = [
-                tuple(value for key, value in rows if key in keys)
-                for rows in self.each(capture)
-                if rows is not None
-            ]
-            if marks:
-                return len(set(marks)) > 1
-        # counters alone: a guest that booted has smaller ones, which difference() refuses
-        alone = ("agent-interfaces", "win-netstat-e", "win-netstat-s")
-        return False if any(self.first(capture) is not None for capture in alone) else None
+        return self.clock.rebooted
 
-    @cached_property
+    @property
     def seconds(self) -> float | None:
-        """Time between the guest's first and last sample by its own clock."""
-        times: list[float] = []
-        for rows in self.each("guest-clock"):
-            text = dict(rows or ()).get("uptime", "").split()
-            if text and text[0].replace(".", "", 1).isdigit():
-                times.append(float(text[0]))
-        for rows in self.each("win-clock"):
-            text = dict(rows or ()).get("uptime_ms", "").split()
-            # TickCount is signed and wraps after 25 days
-            if text and text[0].isdigit():
-                times.append(int(text[0]) / 1000)
-        return round(times[-1] - times[0], 2) if len(times) > 1 and times[-1] > times[0] else None
+        """Time between the guest's first and last sample by its own clock, where that is to be relied on."""
+        return self.clock.seconds
 
     @cached_property
     def is_windows(self) -> bool:
         """Whether Windows runs in it, by what was collected."""
         return any(self.first(capture) is not None for capture in (WINDOWS_NIC, WINDOWS_TEXT))
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether all that is known of a Windows is what plain tools print."""
+        return self.first(WINDOWS_NIC) is None and self.first(WINDOWS_TEXT) is not None
+
+    @cached_property
+    def adapters(self) -> tuple[Adapter, ...]:
+        """Interfaces that getmac lists with an address."""
+        return tuple(one for one in self.first("win-getmac") or () if one.mac)
+
+    @cached_property
+    def plain_port(self) -> str | None:
+        """The port whose numbers the totals of `netstat -e` are; None where several NICs are in them."""
+        if len(self.taps) != 1 or len(self.adapters) > 1 or self.is_stranger:
+            return None
+        return self.taps[0]
 
     @cached_property
     def system(self) -> str | None:
@@ -165,9 +253,8 @@ class Guest:
                 # bridges, bonds and VLANs inside the guest have the address of the NIC below them
                 port = ports.get(mac.lower())
                 found[name] = None if port in found.values() else port
-        if not found and len(self.taps) == 1 and self.first(WINDOWS_TEXT) is not None:
-            # plain text is of all adapters together, which with one port are its
-            return {"netstat -e": self.taps[0]}
+        if not found and self.is_plain and self.plain_port is not None:
+            return {ALL_ADAPTERS: self.plain_port}
         free = [tap for tap in self.taps if tap not in found.values()]
         lone = [name for name, tap in found.items() if tap is None]
         # one NIC and one port are each other's, even where nothing tells the address
@@ -182,6 +269,35 @@ class Guest:
         known = {mac.lower() for tap in self.taps if (mac := self.topology.guest_mac(tap))}
         return bool(inside and known) and not inside & known
 
+    @cached_property
+    def strangers(self) -> tuple[Nic, ...]:
+        """Its NICs whose address no port of the bundle has; what was made by software inside is left out."""
+        known = {mac.lower() for tap in self.topology.taps if (mac := self.topology.guest_mac(tap))}
+        ports = {port for port in self.nics.values() if port is not None}
+        if not known or self.is_stranger:
+            return ()
+        return tuple(
+            Nic(name, mac.lower())
+            for name, mac in self._addresses()
+            if mac and mac.lower() not in known and self.nics.get(name) not in ports and self._is_real(name)
+        )
+
+    def _is_real(self, name: str) -> bool:
+        """Whether an interface is a NIC of the machine rather than made by software inside the guest."""
+        if self.is_windows:
+            return not self._description(name).startswith(_MADE_BY_WINDOWS)
+        drivers = self.first("guest-ethtool-i") or {}
+        if drivers:
+            driver = drivers.get(name)
+            return driver is not None and driver.bus_info not in (None, *_TUNNELS)
+        return not name.startswith(_MADE_INSIDE)
+
+    def _description(self, name: str) -> str:
+        counters = self.first(WINDOWS_NIC)
+        if counters is not None:
+            return next((str(one.description) for one in counters.interfaces if one.name == name), "")
+        return next((one.adapter for one in self.adapters if one.name == name), "")
+
     def _age(self, one: tuple[str, str | None]) -> int:
         """Sort a NIC before what was made on top of it, which came later."""
         device = (self.first(LINUX_NIC) or {}).get(one[0])
@@ -194,7 +310,8 @@ class Guest:
         counters = self.first(WINDOWS_NIC)
         if counters is not None:
             yield from ((nic.name, nic.mac) for nic in counters.interfaces)
-        if self.first(LINUX_NIC) is None and counters is None:
+        yield from ((one.name, one.mac) for one in self.adapters if counters is None)
+        if self.first(LINUX_NIC) is None and counters is None and not self.adapters:
             yield from ((nic.name, nic.mac) for nic in self.first("agent-interfaces") or ())
 
     @cached_property

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # drivers/net/tun.c struct tun_pcpu_stats: only the drops are u32, up to Linux 5.10.
 U32_COUNTERS = ("tx_dropped", "rx_dropped", "rx_frame_errors")
 
+# The clock of the kernel log is not kept in step with that of /proc/uptime.
+LOG_CLOCK_S = 60.0
 PROVIDERS: dict[str, Callable[[TapFacts], Fact]] = {}
 
 
@@ -108,18 +110,24 @@ class TapFacts(DeviceFacts):
     def log_lines(self, name: str, wanted: Callable[[str], bool]) -> Fact:
         """Build the number of lines of the kernel log that say something.
 
-        The log was filtered by the collector.
+        The collector filtered the log and took it after the last snapshot. Of a tap that lost packets
+        meanwhile only lines of meanwhile count: one of before may be of another device that had its name.
         """
         lines = self.tables.once("kernel-log")
         if lines is None:
             return Fact(
                 name, missing=("kernel-log",), why_unknown=self.tables.why("kernel-log", self.tables.first)
             )
-        return Fact(
-            name,
-            sum(1 for line in lines if wanted(line.text)),
-            captures=(self.tables.once_path("kernel-log"),),
-        )
+        path = self.tables.once_path("kernel-log")
+        times = [line.seconds for line in lines if wanted(line.text)]
+        if not self.delta("tx_dropped"):
+            return Fact(name, len(times), captures=(path,))
+        since = self.tables.bundle.manifest.snapshots[0].monotonic_s - LOG_CLOCK_S
+        found = sum(1 for when in times if when is not None and when >= since)
+        if not found and None in times:
+            why = tr("the lines of the kernel log have no times, so they may be of long ago")
+            return Fact(name, captures=(path,), why_unknown=why)
+        return Fact(name, found, captures=(path,))
 
     # --- the trace ----------------------------------------------------------------------------------------
 

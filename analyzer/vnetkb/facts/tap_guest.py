@@ -13,13 +13,14 @@ from vnetkb.facts.tap import provides
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from vnetkb.facts.model import Value
     from vnetkb.facts.tap import TapFacts
     from vnetkb.facts.topology import Topology
 
 RINGS = "virtqueue-status"
+WINDOWS_STACK = "win-netstat-s"
 SNMP, SNMP6, NETSTAT = "guest-proc-net-snmp", "guest-proc-net-snmp6", "guest-proc-net-netstat"
 # Counters of a Linux NIC that count a packet its guest received and did not use.
 _DROPS = ("rx_dropped", "rx_length_errors", "rx_frame_errors")
@@ -33,14 +34,27 @@ def guest_of(topology: Topology, tap: str) -> Guest | None:
     return Guest(vm, topology) if vm and there else None
 
 
-def _known(name: str, guest: Guest, value: Value | None, *captures: str) -> Fact:
+def _known(name: str, guest: Guest, value: Value | None, *captures: str, why: str = "") -> Fact:
     if value is None:
-        return Fact(name, missing=captures, why_unknown=guest.why(captures[0]))
+        missing = tuple(capture for capture in captures if guest.could_have(capture))
+        return Fact(name, missing=missing, why_unknown=why or guest.why((missing or captures)[0]))
     return Fact(name, value, captures=tuple(path for each in captures for path in guest.paths(each)))
 
 
-def _without(name: str, *captures: str) -> Fact:
-    return Fact(name, missing=captures, why_unknown=tr("the guest was not asked"))
+def _moved(name: str, guest: Guest, value: Value | None, *captures: str) -> Fact:
+    """A fact from two samples of the guest: it is unknown where a boot or another time lies between."""
+    return _known(name, guest, value, *captures, why=guest.why_unmoved(captures[0]))
+
+
+def _without(name: str, guest: Guest | None, *captures: str) -> Fact:
+    """A fact that the guest would tell: it was not asked, or does not tell it of this port."""
+    if guest is None:
+        return Fact(name, missing=captures, why_unknown=tr("the guest was not asked"))
+    if guest.is_plain:
+        why = tr("the guest was asked, but the totals of plain tools do not tell it of this port")
+    else:
+        why = tr("the guest was asked, but what it gave does not tell it of this port")
+    return _known(name, guest, None, *captures, why=why)
 
 
 def guest_fact(name: str, *captures: str) -> Callable[[Callable[[Guest], Fact]], None]:
@@ -50,7 +64,7 @@ def guest_fact(name: str, *captures: str) -> Callable[[Callable[[Guest], Fact]],
         @provides(name)
         def fact(tap: TapFacts) -> Fact:
             guest = guest_of(tap.topology, tap.name)
-            return _without(name, *captures) if guest is None else tell(guest)
+            return _without(name, guest, *captures) if guest is None else tell(guest)
 
     return register
 
@@ -63,7 +77,11 @@ def nic_fact(name: str, *captures: str) -> Callable[[Callable[[Guest, str], Fact
         def fact(tap: TapFacts) -> Fact:
             guest = guest_of(tap.topology, tap.name)
             nic = guest.nic_of(tap.name) if guest is not None else None
-            return _without(name, *captures) if guest is None or nic is None else tell(guest, nic)
+            if guest is None or nic is None:
+                return _without(name, guest, *captures)
+            if guest.clock.is_of_another_time:
+                return _known(name, guest, None, *captures, why=guest.why_unmoved(captures[0]))
+            return tell(guest, nic)
 
     return register
 
@@ -74,7 +92,7 @@ def _avail(tap: TapFacts) -> Fact:
     name = "ring.avail"
     guest = guest_of(tap.topology, tap.name)
     if guest is None or guest.first(RINGS) is None:
-        return _without(name, RINGS)
+        return Fact(name, missing=(RINGS,), why_unknown=tr("QEMU was not asked for its virtqueues"))
     nic = tap.topology.nic_id(tap.name)
     attached = tap.fact("tap.queue_count").value
     queues = attached if isinstance(attached, int) and attached > 0 else None
@@ -102,9 +120,11 @@ def _fewest(rows: Iterable[Any] | None, nic: str | None, queues: int | None, *, 
     return min(known[:-1] if len(known) > 1 else known, default=None)
 
 
-@nic_fact("guest.nic_up", LINUX_NIC)
+@nic_fact("guest.nic_up", LINUX_NIC, WINDOWS_NIC)
 def _nic_up(guest: Guest, nic: str) -> Fact:
     name = "guest.nic_up"
+    if guest.is_plain:
+        return _without(name, guest, WINDOWS_NIC)
     if guest.is_windows:
         states: list[bool | None] = []
         for counters in guest.each(WINDOWS_NIC):
@@ -124,7 +144,7 @@ def _nic_up(guest: Guest, nic: str) -> Fact:
 def _promiscuous(guest: Guest, nic: str) -> Fact:
     name = "guest.promiscuous"
     if guest.is_windows:
-        return _without(name, LINUX_NIC)
+        return _without(name, guest, LINUX_NIC)
     flags = guest.attribute(nic, "flags")
     states = [None if text is None else bool(int(text, 16) & IFF_PROMISC) for text in flags]
     known = {state for state in states if state is not None}
@@ -140,7 +160,7 @@ def _unserved(tap: TapFacts) -> Fact:
     nic = guest.nic_of(tap.name) if guest is not None else None
     attached = tap.fact("tap.queue_count").value
     if guest is None or nic is None or not isinstance(attached, int):
-        return _without(name, capture)
+        return _without(name, guest, capture)
     channels = (guest.first(capture) or {}).get(nic)
     served = channels.current.combined if channels else None
     return _known(name, guest, None if served is None else max(0, attached - served), capture)
@@ -151,17 +171,20 @@ def _system(tap: TapFacts) -> Fact:
     name = "guest.system"
     guest = guest_of(tap.topology, tap.name)
     if guest is None or guest.system is None:
-        return _without(name, "guest-manifest", "agent-osinfo")
+        return _without(name, guest, "guest-manifest", "agent-osinfo")
     return Fact(name, guest.system, captures=guest.paths("guest-manifest") + guest.paths("agent-osinfo"))
 
 
-@nic_fact("guest.drops_moved", LINUX_NIC, "agent-interfaces")
-def _drops_moved(guest: Guest, nic: str) -> Fact:
+@provides("guest.drops_moved")
+def _drops_moved(tap: TapFacts) -> Fact:
     """How far all drop counters of the guest's NIC moved together."""
     name = "guest.drops_moved"
-    if guest.is_windows and guest.first(WINDOWS_NIC) is None:
-        value = guest.moved(WINDOWS_TEXT, lambda row: row.rx_discards + row.rx_errors)
-        return _known(name, guest, value, WINDOWS_TEXT)
+    guest = guest_of(tap.topology, tap.name)
+    if guest is not None and guest.is_plain and not guest.is_stranger:
+        return _plain_drops(name, guest)
+    nic = guest.nic_of(tap.name) if guest is not None else None
+    if guest is None or nic is None:
+        return _without(name, guest, LINUX_NIC, WINDOWS_NIC, "agent-interfaces")
     if guest.is_windows:
         keys = ("IncomingPacketsDiscarded", "IncomingPacketsWithErrors")
 
@@ -169,15 +192,24 @@ def _drops_moved(guest: Guest, nic: str) -> Fact:
             one = next((n for n in counters.interfaces if n.name == nic), None)
             return None if one is None else sum(one.statistics.get(key, 0) for key in keys)
 
-        return _known(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
+        return _moved(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
     columns = [guest.statistic(nic, key) for key in _DROPS]
     moves = [
         total([difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(values)])
         for values, _ in columns
         if all(value is not None for value in values) and len(values) > 1
     ]
-    value = total(moves) if guest.rebooted is False else None
-    return _known(name, guest, value, columns[0][1])
+    together = guest.rebooted is False and not guest.clock.is_of_another_time
+    return _moved(name, guest, total(moves) if together else None, columns[0][1])
+
+
+def _plain_drops(name: str, guest: Guest) -> Fact:
+    """Of a sum over all adapters only what is 0 is that of each of them."""
+    moved = guest.moved(WINDOWS_TEXT, lambda row: row.rx_discards + row.rx_errors)
+    if moved and guest.plain_port is None:
+        why = tr("netstat -e shows +{moved} of all adapters together, not at which of them", moved=moved)
+        return _known(name, guest, None, WINDOWS_NIC, why=why)
+    return _moved(name, guest, moved, WINDOWS_TEXT)
 
 
 CPU_TIMES = "guest-proc-stat"
@@ -189,7 +221,7 @@ def _cpu_share(guest: Guest, name: str, *parts: str) -> Fact:
     capture = CPU_TIMES
     samples = [rows for rows in guest.each(capture) if rows is not None]
     shares: list[float] = []
-    if len(samples) > 1 and guest.rebooted is False:
+    if len(samples) > 1 and guest.rebooted is False and not guest.clock.is_of_another_time:
         for cpu, after in samples[-1].cpus.items():
             before = samples[0].cpus.get(cpu)
             if before is None:
@@ -198,7 +230,7 @@ def _cpu_share(guest: Guest, name: str, *parts: str) -> Fact:
             whole = sum(moved.values())
             if whole > 0:
                 shares.append(100.0 * sum(moved[part] for part in parts) / whole)
-    return _known(name, guest, max(shares, default=None), capture)
+    return _moved(name, guest, max(shares, default=None), capture)
 
 
 @guest_fact("guest.busy_share", CPU_TIMES)
@@ -210,7 +242,7 @@ def _busy(guest: Guest) -> Fact:
 def _squeezed(guest: Guest) -> Fact:
     name, capture = "guest.softnet_squeezed", "guest-softnet-stat"
     value = guest.moved(capture, lambda rows: sum(row.time_squeeze for row in rows), u32=False)
-    return _known(name, guest, value, capture)
+    return _moved(name, guest, value, capture)
 
 
 @guest_fact("guest.steal_share", CPU_TIMES)
@@ -232,10 +264,12 @@ def _gaps(guest: Guest) -> int | None:
     return guest.moved(NETSTAT, read)
 
 
-def _tcp(guest: Guest, linux: str, windows: str) -> tuple[int | None, str]:
+def _tcp(guest: Guest, linux: str, windows: str, plain: str) -> tuple[int | None, str]:
     """How far a counter of TCP moved, and the capture that shows it."""
     if not guest.is_windows:
         return guest.moved(SNMP, lambda rows: rows.get("Tcp", {}).get(linux)), SNMP
+    if guest.is_plain:
+        return guest.moved(WINDOWS_STACK, lambda rows: _plain_sum(rows, "TCP", plain)), WINDOWS_STACK
     keys = ("TcpIPv4", "TcpIPv6")
 
     def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
@@ -246,41 +280,50 @@ def _tcp(guest: Guest, linux: str, windows: str) -> tuple[int | None, str]:
     return guest.moved(WINDOWS_NIC, read), WINDOWS_NIC
 
 
+def _plain_sum(rows: Mapping[str, Any], protocol: str, field: str) -> int | None:
+    """A row of `netstat -s`, of IPv4 and IPv6 together; protocols are the whole guest's, not a NIC's."""
+    known = [getattr(rows[key], field) for key in (f"{protocol}v4", f"{protocol}v6") if key in rows]
+    return sum(known) if known else None
+
+
 @guest_fact("guest.tcp_gaps", NETSTAT)
 def _tcp_gaps(guest: Guest) -> Fact:
     """Segments that came out of order, or once more than needed: the witness for loss towards the guest."""
     name = "guest.tcp_gaps"
-    return _known(name, guest, _gaps(guest), NETSTAT)
+    return _moved(name, guest, _gaps(guest), NETSTAT)
 
 
 @guest_fact("guest.tcp_received", SNMP)
 def _tcp_received(guest: Guest) -> Fact:
     name = "guest.tcp_received"
-    value, capture = _tcp(guest, "InSegs", "SegmentsReceived")
-    return _known(name, guest, value, capture)
+    value, capture = _tcp(guest, "InSegs", "SegmentsReceived", "segments_received")
+    return _moved(name, guest, value, capture)
 
 
 @guest_fact("guest.tcp_gap_share", NETSTAT, SNMP)
 def _tcp_gap_share(guest: Guest) -> Fact:
     name = "guest.tcp_gap_share"
-    gaps, (segments, _) = _gaps(guest), _tcp(guest, "InSegs", "SegmentsReceived")
+    gaps, (segments, _) = _gaps(guest), _tcp(guest, "InSegs", "SegmentsReceived", "segments_received")
     share = None if gaps is None or not segments else min(100.0, 100.0 * gaps / segments)
-    return _known(name, guest, share, NETSTAT, SNMP)
+    return _moved(name, guest, share, NETSTAT, SNMP)
 
 
 @guest_fact("guest.tcp_resent_share", SNMP)
 def _tcp_resent_share(guest: Guest) -> Fact:
     name = "guest.tcp_resent_share"
-    again, capture = _tcp(guest, "RetransSegs", "SegmentsResent")
-    sent, _ = _tcp(guest, "OutSegs", "SegmentsSent")
+    again, capture = _tcp(guest, "RetransSegs", "SegmentsResent", "retransmitted")
+    sent, _ = _tcp(guest, "OutSegs", "SegmentsSent", "segments_sent")
     # neither Linux nor Windows counts a segment that is sent again among those that are sent
     share = None if again is None or not sent else 100.0 * again / (sent + again)
-    return _known(name, guest, share, capture)
+    return _moved(name, guest, share, capture)
 
 
 @guest_fact("guest.udp_errors", SNMP)
 def _udp_errors(guest: Guest) -> Fact:
     name = "guest.udp_errors"
+    if guest.is_plain:
+        value = guest.moved(WINDOWS_STACK, lambda rows: _plain_sum(rows, "UDP", "receive_errors"))
+        return _moved(name, guest, value, WINDOWS_STACK)
     if guest.is_windows:
 
         def read(counters: Any) -> int | None:  # noqa: ANN401 - as the parser types it
@@ -289,10 +332,10 @@ def _udp_errors(guest: Guest) -> Fact:
             known = [part for part in parts if part is not None]
             return sum(known) if known else None
 
-        return _known(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
+        return _moved(name, guest, guest.moved(WINDOWS_NIC, read), WINDOWS_NIC)
     four = guest.moved(SNMP, lambda rows: rows.get("Udp", {}).get("InErrors"))
     six = guest.moved(SNMP6, lambda rows: rows.get("Udp6InErrors"))
-    return _known(name, guest, None if four is None else four + (six or 0), SNMP, SNMP6)
+    return _moved(name, guest, None if four is None else four + (six or 0), SNMP, SNMP6)
 
 
 @guest_fact("guest.netkvm_min_free", WINDOWS_NIC)
