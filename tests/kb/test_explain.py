@@ -305,3 +305,24 @@ def test_words_of_a_title_lead_near(ours: KnowledgeBase, name: str, expected: st
     found = explain(ours, name, lines={})
     assert isinstance(found, list)
     assert expected in [each.id for each in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "counter"),
+    [
+        ("RxCapacity", "netkvm.rx_capacity"),
+        ("Init.MaxRxBuffers", "netkvm.rx_capacity"),
+        ("netstat -e Discards", "windows_adapter.received_discarded"),
+        ("netstat -e Errors", "windows_adapter.received_errors"),
+        ("Non-unicast packets", "windows_adapter.received_nonunicast_packets"),
+        ("Nicht-Unicastpakete", "windows_adapter.received_nonunicast_packets"),
+        ("非单播数据包", "windows_adapter.received_nonunicast_packets"),
+        ("rx0_hw_ratelimit_bytes", "virtio_net.rx_hw_ratelimit_bytes"),
+        ("rx3_hw_ratelimit_bytes", "virtio_net.rx_hw_ratelimit_bytes"),
+        ("cq_hw_ok_num", "virtio_net.cq_hw_ok_num"),
+        ("Low Resource Received Indications", "netkvm.rx_low_resources"),
+        ("rx.LowResources", "netkvm.rx_low_resources"),
+    ],
+)
+def test_what_guests_print_leads_to_their_counter(ours: KnowledgeBase, name: str, counter: str) -> None:
+    assert one(ours, name).id == counter
