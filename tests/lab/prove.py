@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import guests
 from vnetlab import images, proof, scenarios, verdict
 from vnetlab.scenarios import Scenario
 from vnetlab.stage import Seat
@@ -57,6 +58,26 @@ def recorded(kept: Mapping[str, Any], every: Mapping[str, Scenario]) -> Iterator
         }
 
 
+def guests_recorded() -> dict[str, Any]:
+    """Return what is found in the recorded bundles of guests with an agent: by scenario and kernel."""
+    found: dict[str, Any] = {}
+    for bundle in sorted(guests.BUNDLES.glob("*.tar.gz")):
+        name, _, kernel = bundle.name.removesuffix(".tar.gz").rpartition("-")
+        scenario = guests.SCENARIOS[name]
+        said, right = guests.judge(bundle, scenario)
+        # Which of the causes of a full ring it is, the scenarios with drop reasons prove.
+        cause = next(iter(scenario.wanted)) if len(scenario.wanted) == 1 else None
+        entry = found.setdefault(name, {"cause": cause, "kernels": {}})
+        entry["kernels"][kernel] = {"said": said, "right": right}
+    return {
+        name: {
+            **entry,
+            "kernels": dict(sorted(entry["kernels"].items(), key=lambda one: proof.version(one[0]))),
+        }
+        for name, entry in sorted(found.items())
+    }
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do it, and say which files changed."""
     parser = argparse.ArgumentParser(
@@ -71,10 +92,12 @@ def main(arguments: Sequence[str]) -> int:
     proof.merge(kept, rows, every)
     for row in recorded(kept, every):
         proof.merge(kept, [row], every)
+    kept["guests"] = guests_recorded()
     proof.save(KB, kept)
-    text = README.read_text(encoding="utf-8")
+    kernels = list(images.KERNELS)
+    text = proof.TABLE.sub(lambda _: proof.table(kept, every, kernels), README.read_text(encoding="utf-8"))
     README.write_text(
-        proof.TABLE.sub(lambda _: proof.table(kept, every, list(images.KERNELS)), text), encoding="utf-8"
+        proof.GUEST_TABLE.sub(lambda _: proof.guest_table(kept, kernels), text), encoding="utf-8"
     )
     for file, text in proof.changes(KB, kept, every).items():
         file.write_text(text, encoding="utf-8")

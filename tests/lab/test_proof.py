@@ -3,6 +3,7 @@
 
 import pytest
 
+import guests
 from vnetkb.kb.load import load_kb
 from vnetlab import images, proof, scenarios
 from vnetlab.verdict import TREE
@@ -20,6 +21,18 @@ def test_proof_lab_of_rules_and_sites_is_what_the_lab_proved() -> None:
 def test_the_readme_has_the_table_of_results() -> None:
     text = (TREE / "tests/lab/README.md").read_text(encoding="utf-8")
     assert proof.table(KEPT, SCENARIOS, list(images.KERNELS)) in text
+    assert proof.guest_table(KEPT, list(images.KERNELS)) in text
+
+
+def test_every_recorded_guest_has_a_result_that_is_right() -> None:
+    right = {
+        f"{name}-{kernel}.tar.gz"
+        for name, entry in KEPT["guests"].items()
+        for kernel, run in entry["kernels"].items()
+        if run["right"]
+    }
+    recorded = {bundle.name for bundle in guests.BUNDLES.glob("*.tar.gz")}
+    assert right == recorded, "run tests/lab/prove.py"
 
 
 def test_every_result_is_of_a_scenario_as_it_is_now() -> None:
@@ -72,3 +85,10 @@ def test_a_wrong_verdict_proves_a_site_and_no_rule() -> None:
     run = {"made": True, "right": False, "whole": {"verdict": "likely", "cause": "some-rule"}}
     kept = {"scenarios": {"one": {"sites": ["tun.one"], "kernels": {"6.1": run}}}}
     assert proof.proofs(kept) == ({}, {"tun.one": ["one"]})
+
+
+def test_a_guest_proves_its_cause_where_it_was_right() -> None:
+    guest = {"cause": "some-rule", "kernels": {"6.1": {"said": "", "right": False}}}
+    assert proof.proofs({"scenarios": {}, "guests": {"one": guest}}) == ({}, {})
+    guest["kernels"] = {"6.1": {"said": "", "right": False}, "7.2": {"said": "", "right": True}}
+    assert proof.proofs({"scenarios": {}, "guests": {"one": guest}}) == ({"some-rule": ["guest:one"]}, {})

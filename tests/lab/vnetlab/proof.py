@@ -11,6 +11,8 @@ from typing import Any
 
 from vnetlab.scenarios import Scenario
 
+GUEST = "guest:"
+"""What the name of a proof begins with that a guest with an agent gave; see guests.py."""
 _SITE = re.compile(r"^  - id: (\S+)$", re.MULTILINE)
 
 
@@ -22,8 +24,8 @@ def results_file(kb: Path) -> Path:
 def load(kb: Path) -> dict[str, Any]:
     """Return what is kept."""
     file = results_file(kb)
-    empty: dict[str, Any] = {"schema_version": "1", "scenarios": {}}
-    return json.loads(file.read_bytes()) if file.exists() else empty
+    empty: dict[str, Any] = {"schema_version": "1", "scenarios": {}, "guests": {}}
+    return empty | (json.loads(file.read_bytes()) if file.exists() else {})
 
 
 def merge(kept: dict[str, Any], rows: Iterable[Mapping[str, Any]], every: Mapping[str, Scenario]) -> None:
@@ -84,6 +86,7 @@ def save(kb: Path, kept: Mapping[str, Any]) -> None:
             }
             for name, entry in sorted(kept["scenarios"].items())
         },
+        "guests": kept["guests"],
     }
     file = results_file(kb)
     file.parent.mkdir(exist_ok=True)
@@ -110,6 +113,9 @@ def proofs(kept: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, lis
             if run["made"]:
                 for site in entry["sites"]:
                     sites[site].add(name)
+    for name, entry in kept.get("guests", {}).items():
+        if entry["cause"] and any(run["right"] for run in entry["kernels"].values()):
+            rules[entry["cause"]].add(f"{GUEST}{name}")
     return (
         {one: sorted(names) for one, names in rules.items()},
         {one: sorted(names) for one, names in sites.items()},
@@ -185,7 +191,10 @@ def changes(kb: Path, kept: Mapping[str, Any], ours: Collection[str]) -> dict[Pa
     rules, sites = proofs(kept)
 
     def change(proven: Sequence[str]) -> Change:
-        return lambda names: [one for one in names if one not in ours] + list(proven)
+        return lambda names: [
+            *(one for one in names if one not in ours and not one.startswith(GUEST)),
+            *proven,
+        ]
 
     wanted: dict[Path, str] = {}
     for file in sorted((kb / "rules").glob("*/*.yaml")):
@@ -197,6 +206,17 @@ def changes(kb: Path, kept: Mapping[str, Any], ours: Collection[str]) -> dict[Pa
 
 
 TABLE = re.compile(r"(?<=<!-- results -->\n).*?(?=<!-- end of results -->)", re.DOTALL)
+GUEST_TABLE = re.compile(r"(?<=<!-- guests -->\n).*?(?=<!-- end of guests -->)", re.DOTALL)
+
+
+def guest_table(kept: Mapping[str, Any], kernels: Sequence[str]) -> str:
+    """Return the table guest x its kernel in Markdown: what is found of it."""
+    rows = [f"| guest | {' | '.join(kernels)} |", "| --- |" + " --- |" * len(kernels)]
+    for name, entry in kept["guests"].items():
+        runs = [entry["kernels"].get(kernel) for kernel in kernels]
+        cells = [("" if run["right"] else "**wrong**: ") + run["said"] if run else "not run" for run in runs]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows) + "\n"
 
 
 def table(kept: Mapping[str, Any], every: Collection[str], kernels: Sequence[str]) -> str:

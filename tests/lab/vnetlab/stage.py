@@ -132,7 +132,8 @@ class Stage:
     def strike(self, seats: Sequence[Seat]) -> None:
         """Take away what `set` built; a guest under TCG stays."""
         if not self._qemu:
-            kill = "read -r pid 2>/dev/null </run/{0}.pid && kill -KILL $pid; rm -f /run/{0}.pid"
+            files = "/run/{0}.pid /run/{0}.received"
+            kill = "read -r pid 2>/dev/null </run/{0}.pid && kill -KILL $pid; rm -f " + files
             self.machine.run("\n".join(kill.format(seat.vm) for seat in seats))
         undo = "for lan in /sys/class/net/lan*; do [ ! -e $lan ] || ip link del ${lan##*/}; done\n"
         if "ovs" in self._switches:
