@@ -14,17 +14,21 @@ import re
 HOST = "node7-berlin"
 DOMAIN = "acme-corp.test"
 VM, ODD_VM, UTF8_VM = "web01-prod", 'db 02 "x" & <y>', "M\xc3\xbcller-Mail"
-GUEST_MAC, TAP_MAC, NIC_MAC, OTHER_MAC = (
+GUEST_MAC, TAP_MAC, NIC_MAC, OTHER_MAC, LOW_MAC = (
     "52:54:00:3c:9d:11",
     "fe:54:00:3c:9d:11",
     "3c:ec:ef:12:a4:7b",
     "b8:2a:72:d0:11:fe",
+    "0a:16:3e:5c:22:91",
 )
 V4, V4_NEIGHBOUR, V4_PUBLIC = "192.168.117.34", "192.168.117.35", "203.0.113.77"
 V6, V6_EUI, LINK_LOCAL = "2001:db8:77:1::1234", "2001:db8:77:1:5054:ff:fe3c:9d11", "fe80::5054:ff:fe3c:9d11"
 UUID, PORT_UUID = "7d1f4c52-9a3e-4b1c-8e77-2f6a1b0c9d3e", "0f9e8d7c-6b5a-4948-9372-615048372615"
 TAP, NIC, PATCH, ODD_IF = "tap0f9e8d7c-6b", "enx3cecef12a47b", "patch-acme-tun", 'we:ird"x'
 USER, PROCESS, TENANT, SERIAL, NETWORK = "jdoe", "billingd", "acme-logistics", "SN47-11XYZ", "acme-dmz"
+GONE = ("gonetap-7f", "gonebond", "goneslave", "goneup1np1", "gonebr", "goneport5", "gonewire", "oldname4", "gonelink")
+GONE_VM, GONE_PROCESS = "gone-mail-vm", "ledgerd"
+BACKSLASH = "\\"
 ALIAS = "uplink of Jane Doe, rack 12"
 
 NAMES = (
@@ -44,8 +48,8 @@ NAMES = (
     "Jane Doe",
     PROCESS,
 )
-ALL_NAMES = (*NAMES, "acme", "berlin", "prod", "we:ird", "Produktion")
-MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC)
+ALL_NAMES = (*NAMES, "acme", "berlin", "prod", "we:ird", "Produktion", *GONE, GONE_VM, GONE_PROCESS)
+MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC, LOW_MAC)
 IPV4S = (V4, V4_NEIGHBOUR, V4_PUBLIC)
 IPV6S = (V6, V6_EUI, LINK_LOCAL)
 UUIDS = (UUID, PORT_UUID)
@@ -58,6 +62,14 @@ def hex4(address: str, *, little: bool = False) -> str:
 
 def bare(text: str) -> str:
     return re.sub("[:-]", "", text)
+
+
+def number(mac: str) -> str:
+    return bare(mac).lstrip("0")
+
+
+def bytes_of(mac: str) -> str:
+    return mac.replace(":", ".")
 
 
 def table(**columns: object) -> str:
@@ -126,6 +138,14 @@ FLOWS = (
     f"@ br-int\nNXST_FLOW reply (xid=0x4):\n cookie=0x0, table=0, n_packets=7, priority=10,ip,in_port={TAP},"
     f"dl_dst={GUEST_MAC},nw_src={V4},nw_dst={V4_PUBLIC}/24 actions=load:0x{hex4(V4)}->NXM_OF_ARP_SPA[],output:{PATCH}\n"
     f" cookie=0x0, ipv6,ipv6_dst={V6},nd_target={LINK_LOCAL} actions=drop\n"
+    f" cookie=0x{bare(LOW_MAC)}, arp,arp_tpa={V4} actions=mod_dl_src:{LOW_MAC},load:0x{number(LOW_MAC)}->NXM_NX_ARP_SHA[],"
+    f"load:0x{hex4(V4)}->NXM_OF_ARP_SPA[],set_field:{GUEST_MAC}->eth_src,set_field:{V6}->ipv6_src,IN_PORT\n".replace(
+        f"cookie=0x{bare(LOW_MAC)}", "cookie=0x7d4b2a1c9f3e5510"
+    )
+    + " cookie=0x0, icmp6,nd_target=" + V6 + " actions=load:0x1234->NXM_NX_IPV6_SRC[0..63],load:0x20010db800770001->NXM_NX_IPV6_SRC[64..127],"
+    f"load:0x20010db800770001->NXM_NX_ND_TARGET[64..127],load:0x505400fffe3c9d11->NXM_NX_ND_TARGET[0..63],load:0x{bare(OTHER_MAC)}->NXM_NX_ND_SLL[]\n"
+    f" cookie=0x0, reg0=0x{hex4(V4)},metadata=0x{bare(GUEST_MAC)} actions=set_field:0x{hex4(V4_PUBLIC)}/0xffffff00->reg3,"
+    f"controller(userdata=00.00.00.0c.00.00.00.00.{bytes_of(OTHER_MAC)}.{bytes_of(GUEST_MAC)}),note:{bytes_of(GUEST_MAC)}.61.63.6d.65\n"
 )
 CORPUS = {
     "sysfs-net": devices("{0}/statistics/tx_dropped:5\n{0}/mtu:1500\n{0}/address:" + TAP_MAC + "\n{0}/ifalias:" + ALIAS + "\n"),
@@ -193,6 +213,14 @@ CORPUS = {
     f"[    2.0] br-int: port 1({TAP}) entered forwarding state\n[    3.0] ixgbe 0000:3b:00.0 {NIC}: NIC Link is Up\n"
     f"[    4.0] Out of memory: Killed process 4711 ({PROCESS}) total-vm:1kB\n"
     f"[    5.0] oom-kill:constraint=CONSTRAINT_MEMCG,cpuset={SCOPE},task_memcg=/machine.slice/{SCOPE},task={PROCESS},pid=1\n"
+    f"[    5.1] {GONE_PROCESS} invoked oom-killer: gfp_mask=0x100, Comm: {GONE_PROCESS} Tainted: G\n[    5.2] {GONE_PROCESS}[77]: segfault\n"
+    f"[    5.3] watchdog: BUG: soft lockup - CPU#3 stuck for 22s! [{GONE_PROCESS}:3322]\n[    5.4] task {GONE_PROCESS}:33 blocked for more than 120 s\n"
+    f"[    5.5] device {GONE[0]} entered promiscuous mode\n[    5.6] {GONE[1]}: (slave {GONE[2]}): link status down\n"
+    f"[    5.7] ixgbe 0000:3b:00.1 {GONE[3]}: NIC Link is Down\n[    5.8] {GONE[4]}: port 9({GONE[5]}) entered disabled state\n"
+    f"[    5.9] IPv6: ADDRCONF(NETDEV_CHANGE): {GONE[6]}: link becomes ready\n[    5.91] vnet7: renamed from {GONE[7]}\n"
+    f"[    5.92] NETDEV WATCHDOG: {GONE[8]} (ixgbe): transmit queue 1 timed out\n"
+    f"[    5.93] oom: machine-qemu\\x2d9\\x2d{GONE_VM.replace('-', BACKSLASH + 'x2d')}.scope of qemu-9-{GONE_VM}\n"
+    f"[    5.94] ll header: 00000000: {GUEST_MAC.replace(':', ' ')} {OTHER_MAC.replace(':', ' ')} 08 00\n"
     f"[    6.0] vhost: {GUEST_MAC} {V4} {'.'.join(reversed(V4.split('.')))}.in-addr.arpa {LINK_LOCAL}\n",
     "sysctl-net": "net/core/netdev_max_backlog:1000\nnet/core/default_qdisc:fq_codel\n",
     "module-parameters": "vhost_net/parameters/experimental_zcopytx:0\n",
@@ -233,7 +261,12 @@ CORPUS = {
     "ovs-bond": f"---- bond0 ----\nbond_mode: balance-tcp\nactive slave mac: {NIC_MAC}({NIC})\n\nslave {NIC}: enabled\n",
     "ovs-dpif": f"system@ovs-system: hit:1 missed:2\n  br-int:\n    {TAP} 2/3: (tap)\n    vx0 4/5: (vxlan: remote_ip={V4})\n",
     "ovs-log": f"2026-11-22T13:45:00.123Z|00007|bridge|WARN|could not add network device {PATCH} to ofproto ({TAP})\n"
-    f"2026-11-22T13:45:01.000Z|00008|dpif|WARN|system@ovs-system: failed to put for {V4} {GUEST_MAC}\n",
+    f"2026-11-22T13:45:01.000Z|00008|dpif|WARN|system@ovs-system: failed to put for {V4} {GUEST_MAC}\n"
+    f"2026-11-22T13:45:02Z|00009|bridge|WARN|could not open network device {GONE[0]} (No such device)\n"
+    f"2026-11-22T13:45:02Z|00010|bond|INFO|bond {GONE[1]}: active member is now {GONE[2]}\n"
+    f"2026-11-22T13:45:02Z|00011|netdev_linux|WARN|{GONE[3]}: removing policing failed: No such device\n"
+    f"2026-11-22T13:45:02Z|00012|bond|INFO|bond {GONE[1]}: shift 9kB of load (with hash 7) from {GONE[5]} to {GONE[6]} (now carrying 1kB)\n"
+    f"2026-11-22T13:45:02Z|00013|dpif(handler4)|WARN|failed to put: arp,load:0x{number(LOW_MAC)}->NXM_NX_ARP_SHA[] at {GONE[4]}\n",
 }  # fmt: skip
 GUEST_CORPUS = {
     "guest-manifest": f"collector=vnetkb-guest\nsystem=linux\nhost=mail-acme-7\nnote=of {VM}\n",
@@ -296,7 +329,7 @@ def forms_of_mac(mac: str) -> set[str]:
     flipped = f"{int(digits[:2], 16) ^ 2:02x}{digits[2:6]}fffe{digits[6:]}"
     eui = ":".join(flipped[at : at + 4].lstrip("0") or "0" for at in range(0, 16, 4))
     dotted = ".".join(digits[at : at + 4] for at in range(0, 12, 4))
-    found = {mac, mac.replace(":", "-"), digits, dotted, flipped, eui, mac[::-1], digits[::-1]}
+    found = {mac, mac.replace(":", "-"), mac.replace(":", "."), mac.replace(":", " "), digits.lstrip("0"), digits, dotted, flipped, eui, mac[::-1], digits[::-1]}
     found |= {base64.b64encode(bytes.fromhex(digits)).decode(), ":".join(reversed(mac.split(":")))}
     return found | {form.upper() for form in found}
 
@@ -326,6 +359,7 @@ def every_form() -> set[str]:
         found |= forms_of_mac(mac)
     for address in IPV4S:
         found |= forms_of_ipv4(address)
+    found.add("20010db800770001")
     for address in IPV6S:
         found |= {address, address.upper()}
     for uuid in UUIDS:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import json
 import re
 import shutil
@@ -280,6 +281,91 @@ def test_the_collector_masks_the_same(make: Maker, tmp_path: Path, awk: str) -> 
         assert text == by_python[name], name
 
 
+FLOWS = (TREE / "tests" / "privacy" / "recorded" / "ovs-dump-flows").read_text(encoding="ascii")
+SWITCH_LOG = (TREE / "tests" / "privacy" / "recorded" / "ovs-log").read_text(encoding="ascii")
+PLAIN_LOG = """\
+[    1.0] tun: Universal TUN/TAP device driver, 1.6
+[    2.0] vhost-4711 invoked oom-killer: gfp_mask=0x100cca(GFP_HIGHUSER_MOVABLE), order=0, oom_score_adj=0
+[    3.0] watchdog: BUG: soft lockup - CPU#3 stuck for 22s! [vhost-4711:4720]
+[    4.0] Memory cgroup out of memory: Killed process 4711 (qemu-system-x86) total-vm:1kB, UID:107 pgtables:1kB
+[    5.0] nf_conntrack: nf_conntrack: table full, dropping packet
+[    6.0] openvswitch: vnet3: dropped over-mtu packet: 1515 > 1514
+[    7.0] Dead loop on virtual device vnet3, fix it urgently!
+[    8.0] rcu: INFO: rcu_sched self-detected stall on CPU
+[    9.0] TCP: request_sock_TCP: Possible SYN flooding on port 443. vhost
+[   10.0] hw csum failure, dev vnet3: page allocation failure: order:0
+"""
+
+
+def both(make: Maker, tmp_path: Path, members: dict[str, str]) -> tuple[Masked, dict[str, str]]:
+    """Mask members by both implementations, which agree and complain of nothing."""
+    raw = {name: text.encode("latin-1") for name, text in members.items()}
+    document = make.manifest(make.files() | raw)
+    document["host"]["name"] = corpus.HOST
+    outcome = mask_bundle(read_archive(make.bundle(document, make.files() | raw), DEFAULT_LIMITS))
+    texts = {name.partition("/")[2]: text for name, text in unpacked(outcome).items()}
+    done = mask_by_shell("mawk", tmp_path, make.files() | raw)
+
+    assert done.returncode == 0, done.stderr
+    assert outcome.leaks == ()
+    for name in members:
+        assert (tmp_path / "done" / "result" / name).read_text(encoding="latin-1") == texts[name]
+    return outcome, texts
+
+
+def test_addresses_that_flows_hold_as_numbers_are_masked_as_elsewhere(make: Maker, tmp_path: Path) -> None:
+    outcome, texts = both(make, tmp_path, {"host/0/ovs-dump-flows": FLOWS})
+    name = {original: masked for _, masked, original in rows(outcome.map)}
+    masked = texts["host/0/ovs-dump-flows"]
+
+    assert not re.search(
+        "163e7788|16[.:]3e[.:]77|a00000[567]|20010db8|2001:db8|0x1234|5054.?00|12.?abcd|77.6f", masked
+    )
+    responder, low = name["fa:16:3e:77:88:99"], name["0a:16:3e:77:88:98"]
+    assert f"mod_dl_src:{responder},load:0x2->" in masked
+    assert f"load:0x{responder.replace(':', '')}->NXM_NX_ARP_SHA[]" in masked
+    assert f"load:0x{responder.replace(':', '')}->NXM_NX_ND_SLL[]" in masked
+    assert f"load:0x{low.replace(':', '').lstrip('0')}->NXM_NX_ARP_SHA[]" in masked
+    assert f"set_field:{responder}->eth_src" in masked
+    assert f"arp_tpa={name['10.0.0.5']} " in masked
+    assert f"load:0x{hex_of(name['10.0.0.5'])}->NXM_OF_ARP_SPA[]" in masked
+    assert f"reg0=0x{hex_of(name['10.0.0.5'])}," in masked
+    groups = ipaddress.IPv6Address(name["2001:db8:77:1::1234"]).exploded.replace(":", "")
+    assert f"nd_target={name['2001:db8:77:1::1234']} actions=" in masked
+    assert f"load:0x{groups[16:].lstrip('0') or '0'}->NXM_NX_ND_TARGET[0..63]" in masked
+    assert f"load:0x{groups[:16]}->NXM_NX_ND_TARGET[64..127]" in masked
+    assert f"userdata=00.00.00.0c.00.00.00.00.{responder.replace(':', '.')}." in masked
+    assert "note:00.00.00.00.00." + responder.replace(":", ".") in masked
+    assert "cookie=0x7d4b2a1c9f3e5510" in masked
+    assert masked.count("\n") == FLOWS.count("\n")
+
+
+def test_a_flow_that_still_holds_a_mac_address_is_found(make: Maker, tmp_path: Path) -> None:
+    kept = Pseudonyms(load_kept())
+    flow = " cookie=0x0 actions=load:0xa163e778899->NXM_NX_ARP_SHA[]"
+
+    assert [leak.what for leak in scan({"host/0/ovs-dump-flows": flow}, kept, "")] == [
+        "what looks like a MAC address"
+    ]
+    assert make.folder == tmp_path
+
+
+def test_devices_that_are_gone_are_masked_in_the_logs(make: Maker, tmp_path: Path) -> None:
+    outcome, texts = both(make, tmp_path, {"host/0/ovs-log": SWITCH_LOG})
+    masked = texts["host/0/ovs-log"]
+
+    assert not re.search("wonka|patch-a", masked)
+    assert "could not create netdev maskedif" in masked
+    assert "bridge br-int: added interface br-int on port 65534" in masked
+    assert {original for kind, _, original in rows(outcome.map) if kind == "interface"} >= {"wonka-gone1", "vxwonka"}
+
+
+def test_plain_words_of_the_log_are_no_devices(make: Maker, tmp_path: Path) -> None:
+    _, texts = both(make, tmp_path, {"host/0/kernel-log": PLAIN_LOG})
+
+    assert texts["host/0/kernel-log"] == PLAIN_LOG
+
+
 @pytest.mark.parametrize("name", ["lab/guest-bundles/flooded-6.1", "privacy/unmasked-ovs-6.1"])
 def test_the_collector_masks_what_was_recorded(tmp_path: Path, name: str) -> None:
     archive = read_archive(TREE / "tests" / f"{name}.tar.gz", DEFAULT_LIMITS)
@@ -313,6 +399,7 @@ def test_the_collector_holds_the_lists_of_the_knowledge_base() -> None:
         "VERBATIM": "verbatim",
         "KEPT_KEYS": "kept_keys",
         "OS_RELEASE": "os_release_keys",
+        "LOG_WORDS": "log_words",
     }.items():
         parts = re.findall(rf"^MASK_{name}=(?:\$MASK_{name})?'(.*)'$", script, re.MULTILINE)
         assert "".join(parts) == (lists[key] if isinstance(lists[key], str) else " ".join(lists[key]))

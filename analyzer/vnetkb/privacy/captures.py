@@ -11,6 +11,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from vnetkb.privacy.flows import mask_flows
+from vnetkb.privacy.logs import (
+    devices_in_kernel_log,
+    devices_in_switch_log,
+    mask_kernel_log,
+    mask_switch_log,
+)
 from vnetkb.privacy.pseudonyms import parse_ipv6
 from vnetkb.privacy.text import is_address
 
@@ -36,10 +43,6 @@ _VERSION = re.compile(r"[0-9]+(?:\.[0-9a-z]+)*")
 _THREAD = re.compile(r"[0-9]+ \(")
 _NUMBERS = re.compile("[A-Za-z][ 0-9-]*")
 _TRACED = re.compile(r"( *)(.*?)-([0-9]+) +(?:\([ 0-9-]+\) +)?\[[0-9]+\]")
-_LOGGED = re.compile(r"(?:device |port [0-9]+\(|dev )([^ ()]+)|([^ ()\[\]]+): ?")
-_KILLED = re.compile(
-    r"([Pp]rocess [0-9]+ )\(([^)]*)\)|(task=)([^,]*)|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)"
-)
 _CONNECTION = re.compile(r'"(?:name|Name|NetConnectionID)" *: *"((?:[^"\\]|\\.)*)"')
 _SWITCH_NAME = re.compile(
     r"(?:@ | *(?:Port|Interface|Bridge|Mirror|port [0-9]+:|port) +\"?)(?:[a-z]+@)?([^\"(: ]+)"
@@ -132,22 +135,20 @@ class Context:
         scope = _SCOPE.fullmatch(part)
         if scope is not None:
             name = _unescaped(scope[1])
-            return part[: scope.start(1)] + self.name("vm", self._machine(name)) + ".scope"
+            return part[: scope.start(1)] + self.machine(name) + ".scope"
         machine = _MACHINE.fullmatch(part)
         if machine is not None:
-            return (
-                part[: machine.start(1)] + self.name("vm", self._machine(machine[1])) + part[machine.end(1) :]
-            )
+            return part[: machine.start(1)] + self.machine(machine[1]) + part[machine.end(1) :]
         suffix = _SUFFIX.search(part)
         stem, end = (part[: suffix.start()], suffix[0]) if suffix is not None else (part, "")
         return (stem if self.pseudonyms.kept.plain(stem) else self.name("cgroup", stem)) + end
 
-    def _machine(self, written: str) -> str:
-        """Return the VM whose name libvirt writes so in a cgroup: only letters, digits, - and dots."""
+    def machine(self, written: str) -> str:
+        """Return the pseudonym of the VM that libvirt writes so in a cgroup: letters, digits, - and dots."""
         for kind, _, original in self.pseudonyms.rows:
             if kind == "vm" and re.sub(r"[^0-9A-Za-z.-]", "", original)[:64] == written:
-                return original
-        return written
+                return self.name("vm", original)
+        return self.name("vm", written)
 
 
 def _unescaped(text: str) -> str:
@@ -164,6 +165,11 @@ def harvest(member: str, text: str, context: Context) -> None:
     identity = capture_id(member)
     if text.startswith('{"data":['):
         _learn_table(text, context)
+        return
+    log = _LOGS.get(identity)
+    if log is not None:
+        for name in log(text, context.pseudonyms.kept.log_words):
+            context.name("interface", name)
         return
     reader = _HARVEST.get(identity, _switch if identity.startswith("ovs-") else None)
     if reader is None:
@@ -283,12 +289,10 @@ def _cmdline(text: str) -> Iterator[tuple[str, str]]:
             yield "interface", found[1]
 
 
-def _log(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.split(_LINE):
-        for found in _LOGGED.finditer(line.partition("] ")[2]):
-            yield "interface", (found[1] or found[2]).rstrip(":")
-
-
+_LOGS: dict[str, Callable[[str, frozenset[str]], Iterator[str]]] = {
+    "kernel-log": devices_in_kernel_log,
+    "ovs-log": devices_in_switch_log,
+}
 _HARVEST: dict[str, Callable[[str], Iterator[tuple[str, str]]]] = {
     "sysfs-net": _sysfs,
     "proc-net-dev": _net_dev,
@@ -306,7 +310,6 @@ _HARVEST: dict[str, Callable[[str], Iterator[tuple[str, str]]]] = {
     "virsh-domiflist": _domiflist,
     "virsh-dumpxml": _dumpxml,
     "proc-cmdline": _cmdline,
-    "kernel-log": _log,
 }
 
 
@@ -588,17 +591,6 @@ def _mask_domiflist(text: str, context: Context) -> str:
     return _each_line(text, line)
 
 
-def _mask_log(text: str, context: Context) -> str:
-    def named(found: re.Match[str]) -> str:
-        if found[1]:
-            return f"{found[1]}({context.name('process', found[2])})"
-        if found[3]:
-            return found[3] + context.name("process", found[4])
-        return found[5] + context.path(found[6])
-
-    return _each_line(text, lambda row: context.text(_KILLED.sub(named, row)))
-
-
 def _mask_trace(text: str, context: Context) -> str:
     def line(row: str) -> str:
         found = None if row.startswith(("#", "@")) else _TRACED.match(row)
@@ -693,7 +685,10 @@ _MASK: dict[str, Callable[[str, Context], str]] = {
     "virsh-list": _mask_list,
     "virsh-domstats": _mask_domstats,
     "virsh-domiflist": _mask_domiflist,
-    "kernel-log": _mask_log,
+    "kernel-log": mask_kernel_log,
+    "ovs-log": mask_switch_log,
+    "ovs-dump-flows": mask_flows,
+    "ovs-datapath-flows": mask_flows,
     "trace": _mask_trace,
     "os-release": _mask_os_release,
     "proc-version": _mask_version,

@@ -54,6 +54,7 @@ class Kept:
         self._threads = re.compile(lists["plain_threads"])
         self.verbatim = frozenset(lists["verbatim"])
         self.keys = frozenset(lists["kept_keys"])
+        self.log_words = frozenset(lists["log_words"])
         self.os_release = frozenset(lists["os_release_keys"])
 
     def plain(self, text: str) -> bool:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from vnetkb.privacy.pseudonyms import Pseudonyms
 
 _MAC = re.compile(r"(?i)(?<![0-9a-z])(?:[0-9a-f]{2}[:-]){5,}[0-9a-f]{2}(?![0-9a-z])")
+_FLOW_MAC = re.compile(
+    r":0x([0-9a-fA-F]+)->[A-Za-z_]{0,40}(?:(?:ETH|eth)_(?:SRC|DST|src|dst)|_(?:SHA|THA|SLL|TLL|sha|tha|sll|tll))"
+)
 _UUID = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?![0-9a-z])")
 _DOTTED = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
 _VERSIONS = re.compile(r"^(?:firmware-)?version: .*", re.MULTILINE)
@@ -101,6 +104,10 @@ def _looks_like_key(text: str, pseudonyms: Pseudonyms) -> Iterator[tuple[int, st
         # of longer hardware addresses masking keeps only the end
         head, digits = digits[:-12].strip("0"), digits[-12:]
         if head or (digits not in pseudonyms.issued and not _kept_mac(digits)):
+            yield found.start(), "what looks like a MAC address"
+    for found in _FLOW_MAC.finditer(text):
+        digits = found[1].lower().zfill(12)
+        if digits not in pseudonyms.issued and not _kept_mac(digits):
             yield found.start(), "what looks like a MAC address"
     yield from _looks_like_id(text, pseudonyms)
 
