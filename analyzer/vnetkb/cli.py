@@ -404,6 +404,8 @@ def validate(
 
     knowledge = load_kb()
     outcome = examine(bundle, _complete(knowledge), identity=identity, sha256=sha256)
+    for note in outcome.notes:
+        _emit(printable(f"note     {note}\n"))
     for fault in outcome.faults:
         place = f"{fault.member}: " if fault.member else ""
         _emit(printable(f"{fault.level:8} {place}found {fault.found}, expected {fault.expected}\n"))
@@ -609,7 +611,7 @@ def redact(
     target = output or Path(f"{masked.name}.tar.gz")
     name_map = target.with_name(target.name.removesuffix(".gz").removesuffix(".tar") + ".map")
     _write_bytes(masked.map.encode("latin-1"), name_map, 0o600)
-    _write_bytes(masked.data, target, 0o666)
+    _write_bytes(masked.data, target, 0o600)
     _emit(printable(masked.report()))
     _emit(printable(f"wrote {target}\nkeep  {name_map}: it says which pseudonym is whose\n"))
 

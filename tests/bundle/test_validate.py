@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from vnetkb.bundle import read_bundle
 from vnetkb.bundle.validate import Validation, validate
 from vnetkb.errors import UnusableInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bundle.maker import Maker
@@ -51,6 +54,112 @@ def test_damage_is_found_wherever_it_is(make: Maker) -> None:
     assert {absent.id for absent in found.absent} == {"sysfs-net", "os-release", "tc-qdisc"}
 
 
+def summed(make: Maker) -> dict[str, bytes]:
+    """Return the members of a bundle whose log ends with sums, as collectors write it since schema 1.1."""
+    members = make.members(make.manifest() | {"schema_version": "1.1"})
+    names = {name: f"{make.folder_name}/{name}" for name in ("manifest.json", "REVIEW.txt", "collector.log")}
+    members[names["REVIEW.txt"]] = b"what this holds\n"
+    members[names["collector.log"]] += b"".join(
+        f"sha256 {hashlib.sha256(members[member]).hexdigest()}  {name}\n".encode()
+        for name, member in names.items()
+    )
+    return members
+
+
+def without_sum_of(name: bytes) -> Callable[[bytes], bytes]:
+    return lambda log: b"".join(line for line in log.splitlines(keepends=True) if b"  " + name not in line)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (lambda log: log[:4], "no sums at its end"),
+        (lambda _: b"", "no sums at its end"),
+        (without_sum_of(b"manifest.json"), "no sum of manifest.json at its end"),
+        (without_sum_of(b"REVIEW.txt"), "no sum of REVIEW.txt at its end"),
+        (without_sum_of(b"collector.log"), "no sum of collector.log at its end"),
+        (lambda log: log + b"a line more\n", "text after the sums that end it"),
+        (lambda log: log + b"\n", "text after the sums that end it"),
+        (lambda log: log + log[4:], "sums twice"),
+        (lambda log: log[4:] + log, "sums twice"),
+        (lambda log: b"x" + log, "sha256 "),
+    ],
+)
+def test_what_is_done_to_the_sums_is_found(make: Maker, change: Callable[[bytes], bytes], found: str) -> None:
+    members = summed(make)
+    assert validate(make.write(gzip.compress(make.tar(members)))).faults == ()
+    log = f"{make.folder_name}/collector.log"
+
+    outcome = validate(make.write(gzip.compress(make.tar(members | {log: change(members[log])}))))
+
+    assert faults(outcome)[:1] == ["collector.log"]
+    assert any(fault.found.startswith(found) for fault in outcome.faults)
+    assert outcome.notes == ()
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "REVIEW.txt", "collector.log"])
+def test_a_changed_byte_of_what_has_no_sum_in_the_manifest_is_found(make: Maker, name: str) -> None:
+    members = summed(make)
+    member = f"{make.folder_name}/{name}"
+    members[member] = members[member].replace(b"o", b"0", 1)
+
+    assert name in faults(validate(make.write(gzip.compress(make.tar(members)))))
+
+
+def test_an_old_bundle_is_told_to_have_no_sums(make: Maker) -> None:
+    found = validate(make.bundle())
+
+    assert found.faults == ()
+    assert found.notes == ("schema 1.0 knows no sums of manifest.json, collector.log: changes are not seen",)
+
+
+def evil(make: Maker) -> bytes:
+    return make.tar({"../../evil": b"x"})
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        lambda _: b"x",
+        lambda _: b"\0",
+        lambda _: b"\0" * 10 + b"PK\x03\x04junk",
+        lambda make: gzip.compress(evil(make)),
+        lambda _: gzip.compress(b""),
+    ],
+)
+def test_what_follows_the_compressed_data_is_found(make: Maker, after: Callable[[Maker], bytes]) -> None:
+    whole = gzip.compress(make.tar(summed(make)))
+    found = validate(make.write(whole + after(make)))
+
+    assert [(fault.member, fault.found) for fault in found.faults] == [
+        (None, "data follows the end of the archive")
+    ]
+    assert any(
+        "data follows the end of the archive" in each.text for each in read_bundle(found_at(make)).notices
+    )
+
+
+def found_at(make: Maker) -> Path:
+    return make.folder / f"{make.folder_name}.tar.gz"
+
+
+@pytest.mark.parametrize("after", [b"x", b"\0" * 20_000, b"\0" * 20_000 + b"x"])
+@pytest.mark.parametrize("pack", [gzip.compress, bytes])
+def test_what_follows_the_archive_is_found(make: Maker, after: bytes, pack: Callable[[bytes], bytes]) -> None:
+    whole = make.tar(summed(make)) + after
+    found = validate(make.write(pack(whole)))
+
+    assert [fault.found for fault in found.faults] == ["data follows the end of the archive"]
+
+
+def test_a_second_archive_behind_the_first_is_found(make: Maker) -> None:
+    whole = make.tar(summed(make)) + evil(make)
+
+    assert [fault.found for fault in validate(make.write(gzip.compress(whole))).faults] == [
+        "data follows the end of the archive"
+    ]
+
+
 def test_schema_faults_name_their_place(make: Maker) -> None:
     manifest = make.manifest()
     manifest["captures"][2]["bytes"] = "many"
@@ -77,8 +186,8 @@ def test_less_than_it_could_be_is_a_warning(make: Maker) -> None:
     members = make.members(manifest, files)
     del members[f"{make.folder_name}/collector.log"]
     found = validate(make.write(gzip.compress(make.tar(members))))
-    assert faults(found) == []
-    assert faults(found, "warning") == ["host/0/sysfs-net", "collector.log", "manifest.json", "manifest.json"]
+    assert faults(found) == ["collector.log"]
+    assert faults(found, "warning") == ["host/0/sysfs-net", "manifest.json", "manifest.json"]
 
 
 def test_a_cut_archive_is_a_fault_and_what_is_left_is_judged(make: Maker) -> None:

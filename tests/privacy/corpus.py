@@ -26,7 +26,17 @@ V6, V6_EUI, LINK_LOCAL = "2001:db8:77:1::1234", "2001:db8:77:1:5054:ff:fe3c:9d11
 UUID, PORT_UUID = "7d1f4c52-9a3e-4b1c-8e77-2f6a1b0c9d3e", "0f9e8d7c-6b5a-4948-9372-615048372615"
 TAP, NIC, PATCH, ODD_IF = "tap0f9e8d7c-6b", "enx3cecef12a47b", "patch-acme-tun", 'we:ird"x'
 USER, PROCESS, TENANT, SERIAL, NETWORK = "jdoe", "billingd", "acme-logistics", "SN47-11XYZ", "acme-dmz"
-GONE = ("gonetap-7f", "gonebond", "goneslave", "goneup1np1", "gonebr", "goneport5", "gonewire", "oldname4", "gonelink")
+GONE = (
+    "gonetap-7f",
+    "gonebond",
+    "goneslave",
+    "goneup1np1",
+    "gonebr",
+    "goneport5",
+    "gonewire",
+    "oldname4",
+    "gonelink",
+)
 GONE_VM, GONE_PROCESS = "gone-mail-vm", "ledgerd"
 BACKSLASH = "\\"
 ALIAS = "uplink of Jane Doe, rack 12"
@@ -142,7 +152,9 @@ FLOWS = (
     f"load:0x{hex4(V4)}->NXM_OF_ARP_SPA[],set_field:{GUEST_MAC}->eth_src,set_field:{V6}->ipv6_src,IN_PORT\n".replace(
         f"cookie=0x{bare(LOW_MAC)}", "cookie=0x7d4b2a1c9f3e5510"
     )
-    + " cookie=0x0, icmp6,nd_target=" + V6 + " actions=load:0x1234->NXM_NX_IPV6_SRC[0..63],load:0x20010db800770001->NXM_NX_IPV6_SRC[64..127],"
+    + " cookie=0x0, icmp6,nd_target="
+    + V6
+    + " actions=load:0x1234->NXM_NX_IPV6_SRC[0..63],load:0x20010db800770001->NXM_NX_IPV6_SRC[64..127],"
     f"load:0x20010db800770001->NXM_NX_ND_TARGET[64..127],load:0x505400fffe3c9d11->NXM_NX_ND_TARGET[0..63],load:0x{bare(OTHER_MAC)}->NXM_NX_ND_SLL[]\n"
     f" cookie=0x0, reg0=0x{hex4(V4)},metadata=0x{bare(GUEST_MAC)} actions=set_field:0x{hex4(V4_PUBLIC)}/0xffffff00->reg3,"
     f"controller(userdata=00.00.00.0c.00.00.00.00.{bytes_of(OTHER_MAC)}.{bytes_of(GUEST_MAC)}),note:{bytes_of(GUEST_MAC)}.61.63.6d.65\n"
@@ -329,7 +341,19 @@ def forms_of_mac(mac: str) -> set[str]:
     flipped = f"{int(digits[:2], 16) ^ 2:02x}{digits[2:6]}fffe{digits[6:]}"
     eui = ":".join(flipped[at : at + 4].lstrip("0") or "0" for at in range(0, 16, 4))
     dotted = ".".join(digits[at : at + 4] for at in range(0, 12, 4))
-    found = {mac, mac.replace(":", "-"), mac.replace(":", "."), mac.replace(":", " "), digits.lstrip("0"), digits, dotted, flipped, eui, mac[::-1], digits[::-1]}
+    found = {
+        mac,
+        mac.replace(":", "-"),
+        mac.replace(":", "."),
+        mac.replace(":", " "),
+        digits.lstrip("0"),
+        digits,
+        dotted,
+        flipped,
+        eui,
+        mac[::-1],
+        digits[::-1],
+    }
     found |= {base64.b64encode(bytes.fromhex(digits)).decode(), ":".join(reversed(mac.split(":")))}
     return found | {form.upper() for form in found}
 

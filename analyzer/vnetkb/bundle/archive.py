@@ -8,7 +8,6 @@ could be read.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import tarfile
 import zlib
@@ -83,6 +82,10 @@ _FOREIGN = (
     ("Kconfig", "a kernel source archive"),
     ("debian-binary", "a Debian package"),
 )
+
+
+# two empty blocks, behind which all is filled up to a record of twenty (tar(5))
+_END_BYTES = 2 * tarfile.BLOCKSIZE
 
 
 class Member(NamedTuple):
@@ -163,6 +166,62 @@ class _Packed:
         return self._digest.hexdigest()
 
 
+class _Gunzip:
+    """The gzip members that hold the archive (RFC 1952), and what follows them.
+
+    Python's own reader takes zeros and empty members behind them in silence: a bundle could grow unseen.
+    """
+
+    def __init__(self, packed: _Packed) -> None:
+        self._packed = packed
+        self._inflate = zlib.decompressobj(wbits=31)
+        self._given = 0
+        self.last_from = 0
+        self.foreign = False
+        self._error: zlib.error | None = None
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        if self._error is not None:
+            raise self._error
+        while not self.foreign:
+            if self._inflate.eof:
+                ahead = self._inflate.unused_data or self._packed.read(_CHUNK)
+                if not ahead:
+                    break
+                if len(ahead) < len(_GZIP):
+                    ahead += self._packed.read(_CHUNK)
+                if not ahead.startswith(_GZIP):
+                    self.foreign = True
+                    break
+                self._inflate = zlib.decompressobj(wbits=31)
+                self.last_from = self._given
+            else:
+                ahead = self._inflate.unconsumed_tail or self._packed.read(_CHUNK)
+                if not ahead:
+                    raise EOFError
+            data = self._inflated(ahead, size)
+            if data:
+                self._given += len(data)
+                return data
+        return b""
+
+    def _inflated(self, ahead: bytes, size: int) -> bytes:
+        before = self._inflate.copy()
+        try:
+            return self._inflate.decompress(ahead, size)
+        except zlib.error as error:
+            self._error = error
+        # zlib gives out nothing of a piece in which it finds an error: what was good before it is used
+        good = b""
+        try:
+            for at in range(len(ahead)):
+                good += before.decompress(ahead[at : at + 1])
+        except zlib.error:
+            if not good:
+                raise
+        return good
+
+
 class _Unpacked:
     """The stream that tarfile reads: counts what was unpacked, holds it to the limits, remembers damage."""
 
@@ -170,7 +229,7 @@ class _Unpacked:
         self._source = source
         self._packed = packed
         self._limits = limits
-        self.count = 0
+        self.count = self.full = 0
         self.damage: str | None = None
         self.cut_off = False
 
@@ -182,10 +241,13 @@ class _Unpacked:
         except EOFError:
             self.damage, self.cut_off = _CUT_OFF, True
             return b""
-        except (gzip.BadGzipFile, zlib.error) as error:
+        except zlib.error as error:
             self.damage = tr("the compressed data is damaged ({error})", error=shown(str(error)))
             return b""
         self.count += len(data)
+        filled = len(data.rstrip(b"\0"))
+        if filled:
+            self.full = self.count - len(data) + filled
         limits = self._limits
         if self.count > limits.total_bytes:
             raise _Unsafe(None, f"more than {limits.total_bytes} unpacked bytes", "less")
@@ -327,8 +389,9 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
     packed = _Packed(file, limits.total_bytes)
     head = packed.peek(tarfile.BLOCKSIZE)
     source: _Readable
+    gunzip: _Gunzip | None = None
     if head.startswith(_GZIP):
-        source = gzip.GzipFile(fileobj=cast("BinaryIO", packed))
+        source = gunzip = _Gunzip(packed)
     elif head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
         source = packed
     else:
@@ -337,10 +400,16 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
     names = _Names()
     members: dict[str, Member] = {}
     try:
-        damage, cut_off = _members(stream, names, members, limits)
+        damage, cut_off, end = _members(stream, names, members, limits)
         # read to the end of the file: only there does gzip check its sum
         while stream.read(_CHUNK):
             pass
+        if damage is None and (
+            stream.full > end
+            or stream.count > end + _END_BYTES + tarfile.RECORDSIZE
+            or (gunzip is not None and (gunzip.foreign or gunzip.last_from >= end + _END_BYTES))
+        ):
+            damage = tr("data follows the end of the archive")
         digest = packed.sum_of_all()
     except _Unsafe as unsafe:
         hint = looks_like([names.folder or "", *members])
@@ -361,9 +430,10 @@ def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
 
 def _members(
     stream: _Unpacked, names: _Names, members: dict[str, Member], limits: Limits
-) -> tuple[str | None, bool]:
-    """Read members to the end or the first damage; return that, and whether the file is cut off."""
+) -> tuple[str | None, bool, int]:
+    """Read members to the end or the first damage; return that, whether the file is cut off, and the end."""
     headers = _Headers(limits)
+    end = 0
     inside: str | None = None
     try:
         with tarfile.open(
@@ -378,6 +448,7 @@ def _members(
                     raise VnetkbError("this Python's tarfile reads headers in a way that vnetkb cannot guard")
                 _check_member(info, count, limits)
                 name = names.accept(info)
+                end = info.offset_data + (-info.size // tarfile.BLOCKSIZE) * -tarfile.BLOCKSIZE
                 if name is None:
                     continue
                 inside = name
@@ -387,13 +458,13 @@ def _members(
                 members[name] = Member(data, hashlib.sha256(data).hexdigest())
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         if inside is not None:
-            return tr("the archive is cut off inside {member}", member=shown(inside)), True
+            return tr("the archive is cut off inside {member}", member=shown(inside)), True, end
         if not headers.damaged:
-            return _CUT_OFF, True
-        return tr("the archive is damaged ({error})", error=shown(str(error))), False
+            return _CUT_OFF, True, end
+        return tr("the archive is damaged ({error})", error=shown(str(error))), False, end
     if headers.ended:
-        return None, False
-    return ("a header in the archive is damaged", False) if headers.damaged else (_CUT_OFF, True)
+        return None, False, end
+    return ("a header in the archive is damaged", False, end) if headers.damaged else (_CUT_OFF, True, end)
 
 
 def _check_member(info: tarfile.TarInfo, count: int, limits: Limits) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-SCHEMA_MAJOR, SCHEMA_MINOR = 1, 0
+SCHEMA_MAJOR, SCHEMA_MINOR = 1, 1
 
 _VERSION = re.compile(r"([0-9]{1,6})\.([0-9]{1,6})")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

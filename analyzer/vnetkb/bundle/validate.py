@@ -26,7 +26,7 @@ from vnetkb.bundle.manifest import (
     parse_manifest,
 )
 from vnetkb.bundle.model import reason_of
-from vnetkb.bundle.reader import LOG, MANIFEST, fault_of, manifest_bytes, unlisted
+from vnetkb.bundle.reader import LOG, MANIFEST, REVIEW, fault_of, manifest_bytes, unlisted
 from vnetkb.errors import UnusableInput
 from vnetkb.paths import schemas_dir
 
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _SUM = rb"sha256 [0-9a-f]{64}  (?:manifest\.json|REVIEW\.txt|collector\.log)\n"
 _SUMS = re.compile(rb"(?:" + _SUM + rb"){1,3}\Z")
+_SUMMED = (MANIFEST, REVIEW, LOG)
+_SUMS_SINCE = (1, 1)
 SCHEMA = "manifest.schema.json"
 _SCHEMA_FAULTS_AT_MOST = 50
 _FOR_DELTAS = 2
@@ -93,12 +95,14 @@ class Validation:
         sha256: Sum of the file.
         faults: Errors first, each kind in the order of the archive.
         absent: Captures that are not there, for whatever reason.
+        notes: What cannot be told of this bundle, being as old as it is.
     """
 
     name: str
     sha256: str
     faults: tuple[Fault, ...]
     absent: tuple[AbsentCapture, ...]
+    notes: tuple[str, ...] = ()
 
 
 def validate(
@@ -131,6 +135,7 @@ def validate(
         ) from None
     faults = list(schema_faults(document))
     absent: list[AbsentCapture] = []
+    notes: list[str] = []
     if sha256 is not None and sha256.strip().lower() != archive.sha256:
         faults.append(Fault("error", None, f"sha256 {archive.sha256}", shown(sha256)))
     if archive.damage is not None:
@@ -146,9 +151,10 @@ def validate(
             faults.append(Fault("error", f"{MANIFEST} {fault.where}".rstrip(), fault.found, fault.expected))
     else:
         faults += _completeness(archive, manifest)
+        notes += _without_sums(archive, manifest)
         absent += _absent(archive, manifest, expected)
     faults.sort(key=lambda fault: fault.level)
-    return Validation(path.name, archive.sha256, tuple(faults), tuple(absent))
+    return Validation(path.name, archive.sha256, tuple(faults), tuple(absent), tuple(notes))
 
 
 def schema_faults(document: dict[str, Any]) -> Iterator[Fault]:
@@ -182,9 +188,10 @@ def _completeness(archive: Archive, manifest: Manifest) -> Iterator[Fault]:
             yield Fault("warning", shown(capture.path), "text cut at a limit", "the whole output")
     for name in unlisted(archive, manifest):
         yield Fault("error", shown(name), "a file that the manifest does not name", "no such file")
-    yield from _sums_in_log(archive)
+    yield from _sums_in_log(archive, summed=_has_sums(manifest))
     if LOG not in archive.members:
-        yield Fault("warning", LOG, "nothing", "the log of the collector")
+        level: Literal["error", "warning"] = "error" if _has_sums(manifest) else "warning"
+        yield Fault(level, LOG, "nothing", "the log of the collector")
     if len(manifest.snapshots) < _FOR_DELTAS:
         found = f"{len(manifest.snapshots)} snapshots" if len(manifest.snapshots) != 1 else "1 snapshot"
         yield Fault("warning", MANIFEST, found, "2 or more: with fewer nothing tells what is lost now")
@@ -193,14 +200,34 @@ def _completeness(archive: Archive, manifest: Manifest) -> Iterator[Fault]:
         yield Fault("warning", MANIFEST, found, "a schema that this vnetkb knows wholly")
 
 
-def _sums_in_log(archive: Archive) -> Iterator[Fault]:
+def _has_sums(manifest: Manifest) -> bool:
+    """Tell whether a bundle of this schema ends its log with three sums: older ones have fewer or none."""
+    major, _, minor = manifest.schema_version.partition(".")
+    return (int(major), int(minor)) >= _SUMS_SINCE
+
+
+def _without_sums(archive: Archive, manifest: Manifest) -> Iterator[str]:
+    if not _has_sums(manifest) and LOG in archive.members:
+        log = archive.members[LOG].data
+        without = [name for name in _SUMMED if name in archive.members and f"  {name}\n".encode() not in log]
+        if without:
+            names = ", ".join(without)
+            yield f"schema {manifest.schema_version} knows no sums of {names}: changes are not seen"
+
+
+def _sums_in_log(archive: Archive, *, summed: bool) -> Iterator[Fault]:
     """Hold the files that the manifest has no sum for against the sums at the end of the collector's log."""
     if LOG not in archive.members:
         return
     log = archive.members[LOG].data
     sums = _SUMS.search(log)
     if sums is None:
+        if re.search(rb"^" + _SUM, log, re.MULTILINE):
+            yield Fault("error", LOG, "text after the sums that end it", "nothing after them")
+        elif summed:
+            yield Fault("error", LOG, "no sums at its end", f"those of {', '.join(_SUMMED)}")
         return
+    yield from _odd_sums(log[: sums.start()], sums[0], summed=summed)
     for line in sums[0].decode("ascii").splitlines():
         _, expected, name = line.split()
         if name == LOG:
@@ -209,6 +236,15 @@ def _sums_in_log(archive: Archive) -> Iterator[Fault]:
             digest = archive.members[name].sha256 if name in archive.members else "nothing"
         if digest != expected:
             yield Fault("error", name, f"sha256 {digest[:12]}…", f"{expected[:12]}…, as the log says")
+
+
+def _odd_sums(log: bytes, sums: bytes, *, summed: bool) -> Iterator[Fault]:
+    given = [line.split()[2].decode("ascii") for line in sums.splitlines()]
+    if re.search(rb"^" + _SUM, log, re.MULTILINE) or len(set(given)) < len(given):
+        yield Fault("error", LOG, "sums twice", "each once")
+    for name in _SUMMED if summed else ():
+        if name not in given:
+            yield Fault("error", LOG, f"no sum of {name} at its end", "one")
 
 
 def _absent(archive: Archive, manifest: Manifest, expected: Collection[str]) -> Iterator[AbsentCapture]:

@@ -2,8 +2,8 @@
 """Masks addresses that flow tables of Open vSwitch hold as numbers and bytes.
 
 ``load:0xfa163e778899->NXM_NX_ARP_SHA[]`` holds a MAC address, an IPv6 address stands there in two halves
-(ovs-actions(7), ovs-fields(7)), ``controller(userdata=…)`` and ``note:`` hold bytes. A number is what its field
-says; where the field says nothing (registers, metadata), its length: none of seven hex digits or more stays.
+(ovs-actions(7), ovs-fields(7)), ``controller(userdata=…)`` and ``note:`` hold bytes. A number is what its
+field says; where that says nothing (registers, metadata), its length: none of seven hex digits or more stays.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _PLACE = re.compile(
     r"|(0x[0-9A-Fa-f]+)(/0x[0-9A-Fa-f]+)?"
 )
 _NUMBER = re.compile(r"(0x[0-9A-Fa-f]+)(/0x[0-9A-Fa-f]+)?")
-_MAC_FIELD = re.compile(r"(?:ETH|eth|dl)_(?:SRC|DST|src|dst)|(?:ARP|arp)_[STst][Hh][Aa]|(?:ND|nd)_[STst][Ll][Ll]")
-_IPV4_FIELD = re.compile(
-    r"(?:IP|IPV4|NW|ip|nw|tun)_(?:SRC|DST|src|dst)|(?:ARP|arp)_[STst][Pp][Aa]"
+_MAC_FIELD = re.compile(
+    r"(?:ETH|eth|dl)_(?:SRC|DST|src|dst)|(?:ARP|arp)_[STst][Hh][Aa]|(?:ND|nd)_[STst][Ll][Ll]"
 )
+_IPV4_FIELD = re.compile(r"(?:IP|IPV4|NW|ip|nw|tun)_(?:SRC|DST|src|dst)|(?:ARP|arp)_[STst][Pp][Aa]")
 _IPV6_FIELD = re.compile(r"IPV6_|ipv6_|(?:ND|nd)_(?:TARGET|target)")
 _HIGH, _LOW = "[64..127]", "[0..63]"
 _HIGH_HALF = re.compile(r"load:0x([0-9a-fA-F]{1,16})->([0-9A-Za-z_]+)\[64\.\.127\]")
@@ -73,7 +73,11 @@ def _number(written: str, field: str, part: str, line: str, context: Context) ->
         masked = context.pseudonyms.mac(digits.zfill(_MAC_DIGITS)) if whole or part == "[0..47]" else "0"
     elif _IPV4_FIELD.search(field) and length <= _IPV4_DIGITS:
         masked = _ipv4(digits, context) if whole or part == "[0..31]" else "0"
-    elif _IPV6_FIELD.search(field) or length > _MAC_DIGITS:
+    elif (
+        _IPV6_FIELD.search(field)
+        or length > _MAC_DIGITS
+        or (part == _LOW and len(_high_half(field, line)) > _MAC_DIGITS)
+    ):
         masked = _ipv6(digits, field, part, line, context)
     elif length <= _PLAIN_DIGITS:
         return written
@@ -98,12 +102,17 @@ def _ipv6(digits: str, field: str, part: str, line: str, context: Context) -> st
         return _of_address(digits.zfill(_IPV6_DIGITS), context)
     if part == _HIGH:
         return _of_address(digits.zfill(_HALF_DIGITS) + "0" * _HALF_DIGITS, context)[:_HALF_DIGITS]
-    high = "0"
-    if part == _LOW:
-        for found in _HIGH_HALF.finditer(line):
-            if found[2] == field:
-                high = found[1].lower()
+    high = _high_half(field, line) if part == _LOW else ""
     return _of_address(high.zfill(_HALF_DIGITS) + digits.zfill(_HALF_DIGITS), context)[_HALF_DIGITS:]
+
+
+def _high_half(field: str, line: str) -> str:
+    """Return the last that the line loads into the high half of a field, without leading zeros."""
+    high = ""
+    for found in _HIGH_HALF.finditer(line):
+        if found[2] == field:
+            high = found[1].lower().lstrip("0")
+    return high
 
 
 def _of_address(digits: str, context: Context) -> str:
@@ -114,7 +123,7 @@ def _of_address(digits: str, context: Context) -> str:
 
 
 def mask_bytes(written: str, separator: str, context: Context) -> str:
-    """Return bytes in hex of which nobody knows what they hold: known addresses as pseudonyms, the rest zeros.
+    """Return bytes in hex that can hold anything: known addresses as pseudonyms, the rest as zeros.
 
     OVN's controller actions begin with a number of less than 256 in four bytes (ovn/actions.h), which stays.
     """

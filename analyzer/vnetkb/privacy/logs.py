@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names in the logs of the kernel and of Open vSwitch: most are of devices and machines that are gone.
 
-No list of the bundle knows those, so they are taken from where the messages hold them: before the first colon,
+No list of the bundle knows those, so they are taken from where messages hold them: before the first colon,
 after ``device``, ``port 7(``, ``bond … now`` and the like (net/core/dev.c, net/bridge/br_stp.c,
 net/sched/sch_generic.c, drivers/net/bonding; Open vSwitch: vswitchd/bridge.c, ofproto/bond.c).
 """
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vnetkb.privacy.captures import Context
 
 _KERNEL = re.compile(
-    r"(?:device |dev |interface |port [0-9]+\(|\(slave |WATCHDOG: |packet on |renamed from |ADDRCONF\([A-Z_]+\): )"
-    r"([^ (),]+)"
+    r"(?:device |dev |interface |port [0-9]+\(|\(slave |WATCHDOG: |packet on |renamed from "
+    r"|ADDRCONF\([A-Z_]+\): )([^ (),]+)"
 )
 _PCI = re.compile(r"[^ :]+ [0-9a-f]+:[0-9a-f][0-9a-f]:[0-9a-f][0-9a-f]\.[0-9a-f] ")
 _FIRST = re.compile(r"([^][ ():|]+): ")
