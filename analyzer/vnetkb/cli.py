@@ -287,6 +287,7 @@ def _status(diagnosis: "Diagnosis", fail_on: FailOn) -> int:
         FailOn.ANY: {"harmful", "watch", "unknown", "harmless"},
     }[fail_on]
     found = any(finding.harm in failing for finding in diagnosis.findings if finding.symptom.state != "past")
+    found = found or (diagnosis.unjudged > 0 and "unknown" in failing)
     return EXIT_FINDINGS if found else EXIT_DONE
 
 

@@ -142,7 +142,10 @@ class NextStep(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """Everything that a report says; ``asked`` names the devices that it was limited to."""
+    """Everything that a report says.
+
+    ``asked`` names the devices that it was limited to, ``unjudged`` counts losses that are too many to judge.
+    """
 
     bundle_name: str
     bundle_sha256: str
@@ -157,3 +160,4 @@ class Diagnosis(NamedTuple):
     notices: tuple[Notice, ...]
     missing_captures: tuple[str, ...]
     asked: tuple[str, ...] = ()
+    unjudged: int = 0
