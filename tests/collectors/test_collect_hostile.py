@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ from collectors.fake_host import (
     add_process,
     net_dev,
 )
+from collectors.test_collect_guests import add_libvirt, answers
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
@@ -417,6 +420,63 @@ def test_killed_outright_at_random_moments(host: FakeHost) -> None:
     assert outcome.returncode == 0
     assert not list(host.out.glob(".vnetkb-collect.*"))
     assert outcome.bundle.path in set(whole_bundles(host.out))
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Takes what is sent a little at a time, so that a kill finds it on its way."""
+
+    def do_PUT(self) -> None:
+        left = int(self.headers["Content-Length"])
+        while left > 0 and (data := self.rfile.read(min(left, 2000))):
+            left -= len(data)
+            time.sleep(0.1)
+        self.send_response(201)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def slow_server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/in/"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("what", ["guest", "upload"])
+def test_killed_outright_with_a_guest_and_while_sending(host: FakeHost, what: str) -> None:
+    add_libvirt(host, answers())
+    chance = random.Random(20261123)  # noqa: S311  # repeatable, not secret
+    sent = 0
+    with slow_server() as url:
+        words = ["--guest", "all"] if what == "guest" else ["--snapshots", "1", "--upload", url]
+        for _ in range(max(6, KILLS // 2)):
+            before = set(host.out.glob("*.tar.gz"))
+            run = host.start(chance.choice(list(SHELLS.values())), *QUICK, *words)
+            if what == "upload" and chance.random() < 0.8:  # else somewhere before
+                end = time.monotonic() + 60
+                while not set(host.out.glob("*.tar.gz")) - before and time.monotonic() < end:
+                    time.sleep(0.02)
+                sent += 1
+            time.sleep(chance.uniform(0.0, 3.0 if what == "guest" else 1.5))
+            if chance.random() < 0.5:
+                run.kill()
+            else:
+                os.killpg(run.pid, signal.SIGKILL)
+            run.communicate(timeout=60)
+        assert host.wait_until_quiet() == []
+
+    assert all(True for _ in whole_bundles(host.out))
+    assert sent or what == "guest"
+    outcome = host.run(DASH, *QUICK, "--snapshots", "1")
+    assert outcome.returncode == 0
+    assert not list(host.out.glob(".vnetkb-collect.*"))
 
 
 @pytest.mark.real

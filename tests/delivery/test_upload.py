@@ -245,6 +245,65 @@ def test_a_certificate_that_does_not_hold_gets_nothing(
     assert not (server.folder / "access.log").read_bytes()
 
 
+TELLTALE = (
+    'trace-ascii = "{}"',
+    'trace = "{}"',
+    "verbose",
+    'output = "{}"',
+    'stderr = "{}"',
+    'dump-header = "{}"',
+    'libcurl = "{}"',
+    "--verbose",
+    "-v",
+    'write-out = "%{{url_effective}}"',
+    "url = http://127.0.0.1:1/",
+    "range = 0-1",
+    "include",
+    'config = "{}"',
+)
+
+
+@needs_nginx
+@pytest.mark.parametrize("setting", ["all of them", "SSLKEYLOGFILE"])
+def test_settings_of_curl_neither_tell_nor_spoil(
+    host: FakeHost, tmp_path: Path, authority: Path, setting: str
+) -> None:
+    told = tmp_path / "told"
+    home = tmp_path / "home"
+    home.mkdir()
+    more = {"SSLKEYLOGFILE": str(told)}
+    if setting == "all of them":
+        (home / "more").write_text("verbose\n", encoding="ascii")
+        lines = [line.format(home / "more" if "config" in line else told) for line in TELLTALE]
+        lines.append(f'cacert = "{authority / "ca.pem"}"')
+        (home / ".curlrc").write_text("\n".join(lines) + "\n", encoding="ascii")
+        more = {"HOME": str(home), "VNETKB_UPLOAD_HEADER": f"X-Key: {SECRET}"}
+    else:
+        more["CURL_CA_BUNDLE"] = str(authority / "ca.pem")
+    with served(Nginx(tmp_path / "server", tls=authority)) as server:
+        outcome = send(host, f"{server.url}in/", **more)
+
+    assert outcome.returncode == 0, outcome.stderr
+    path = outcome.bundle.path
+    assert_same(path, server.folder / "dav" / "in" / path.name)
+    assert "read back, its sha256 is right" in outcome.stderr
+    assert not told.exists()
+    assert SECRET not in outcome.stderr
+    assert "PUT /" not in outcome.stderr
+
+
+@needs_nginx
+def test_a_proxy_of_curls_settings_is_taken(host: FakeHost, tmp_path: Path, authority: Path) -> None:
+    (tmp_path / ".curlrc").write_text('--proxy "http://127.0.0.1:1"\n', encoding="ascii")
+    more = {"HOME": str(tmp_path), "CURL_CA_BUNDLE": str(authority / "ca.pem"), "VNETKB_UPLOAD_PAUSE_CS": "1"}
+    with served(Nginx(tmp_path / "server", tls=authority)) as server:
+        outcome = send(host, f"{server.url}in/", **more)
+
+    assert outcome.returncode == 3
+    assert "127.0.0.1 port 1" in outcome.stderr
+    assert list((server.folder / "dav").iterdir()) == []
+
+
 def big(host: FakeHost) -> None:
     """Let the host show much that does not pack, so that sending takes long enough to be cut."""
     host.file("proc/pressure/io", os.urandom(1_500_000).hex() + "\n")
