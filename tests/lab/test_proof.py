@@ -87,6 +87,12 @@ def test_a_wrong_verdict_proves_a_site_and_no_rule() -> None:
     assert proof.proofs(kept) == ({}, {"tun.one": ["one"]})
 
 
+def test_an_answer_that_is_only_allowed_proves_no_rule() -> None:
+    run = {"made": True, "right": True, "whole": {"verdict": "likely", "cause": "some-rule"}}
+    kept = {"scenarios": {"one": {"sites": [], "expected": ["another"], "kernels": {"5.10": run}}}}
+    assert proof.proofs(kept) == ({}, {})
+
+
 def test_a_guest_proves_its_cause_where_it_was_right() -> None:
     guest = {"cause": "some-rule", "kernels": {"6.1": {"said": "", "right": False}}}
     assert proof.proofs({"scenarios": {}, "guests": {"one": guest}}) == ({}, {})

@@ -101,15 +101,17 @@ def version(kernel: str) -> tuple[int, ...]:
 def proofs(kept: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return what `proof.lab` of rules and of sites must be, by id.
 
-    A rule is proven by a scenario of which it is the cause, and that was judged right. A site is proven by a
+    A rule is proven by a scenario that was made for it, of which it is the cause, and that was judged right:
+    an answer that is merely allowed where less can be known proves nothing. A site is proven by a
     scenario that lost its packets there as the kernel and both ends say.
     """
     rules: dict[str, set[str]] = defaultdict(set)
     sites: dict[str, set[str]] = defaultdict(set)
     for name, entry in kept["scenarios"].items():
         for run in entry["kernels"].values():
-            if run["made"] and run["right"] and run["whole"]["cause"]:
-                rules[run["whole"]["cause"]].add(name)
+            cause = run["whole"]["cause"]
+            if run["made"] and run["right"] and cause and cause in entry.get("expected", [cause]):
+                rules[cause].add(name)
             if run["made"]:
                 for site in entry["sites"]:
                     sites[site].add(name)
