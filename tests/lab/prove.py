@@ -45,7 +45,7 @@ def recorded(kept: Mapping[str, Any], every: Mapping[str, Scenario]) -> Iterator
         yield {
             "scenario": name,
             "kernel": kernel,
-            "sum": every[name].sum,
+            "sum": scenario.sum,
             "release": report["hosts"][0]["kernel"],
             "sent": None,
             "received": None,

@@ -39,6 +39,12 @@ def test_every_result_is_of_a_scenario_as_it_is_now() -> None:
     assert {name: one["sum"] for name, one in KEPT["scenarios"].items()} == {
         name: SCENARIOS[name].sum for name in KEPT["scenarios"]
     }
+    made = {
+        (name, kernel): run.get("sum", entry["sum"])
+        for name, entry in KEPT["scenarios"].items()
+        for kernel, run in entry["kernels"].items()
+    }
+    assert made == {(name, kernel): scenarios.load(kernel)[name].sum for name, kernel in made}
 
 
 def test_kernels_of_results_are_those_of_the_lab() -> None:

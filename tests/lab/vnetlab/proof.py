@@ -5,15 +5,20 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from vnetlab.scenarios import Scenario
+from vnetlab.scenarios import load as load_scenarios
 
 GUEST = "guest:"
 """What the name of a proof begins with that a guest with an agent gave; see guests.py."""
 _SITE = re.compile(r"^  - id: (\S+)$", re.MULTILINE)
+
+
+on_kernel = cache(load_scenarios)
 
 
 def results_file(kb: Path) -> Path:
@@ -33,7 +38,7 @@ def merge(kept: dict[str, Any], rows: Iterable[Mapping[str, Any]], every: Mappin
     scenarios = kept["scenarios"]
     for row in rows:
         scenario = every.get(row["scenario"])
-        if scenario is None or row["sum"] != scenario.sum or row.get("problem"):
+        if scenario is None or row["sum"] != _sum_on(row["kernel"], scenario) or row.get("problem"):
             continue
         entry = scenarios.setdefault(scenario.name, {})
         if entry.get("sum") != scenario.sum:
@@ -44,10 +49,21 @@ def merge(kept: dict[str, Any], rows: Iterable[Mapping[str, Any]], every: Mappin
             "sites": list(scenario.truth.sites),
             "expected": list(scenario.expect.cause),
         }
-        entry.setdefault("kernels", {})[row["kernel"]] = _entry(row)
+        made = {"sum": row["sum"]} if row["sum"] != scenario.sum else {}
+        entry.setdefault("kernels", {})[row["kernel"]] = _entry(row) | made
     for name in list(scenarios):
         if name not in every or scenarios[name]["sum"] != every[name].sum:
             del scenarios[name]
+            continue
+        kernels = scenarios[name]["kernels"]
+        for kernel in list(kernels):
+            if kernels[kernel].get("sum", every[name].sum) != _sum_on(kernel, every[name]):
+                del kernels[kernel]
+
+
+def _sum_on(kernel: str, scenario: Scenario) -> str:
+    """Return the sum of a scenario as it is made on a kernel."""
+    return on_kernel(kernel)[scenario.name].sum
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:

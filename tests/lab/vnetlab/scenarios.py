@@ -90,7 +90,7 @@ class Scenario:
         alone: Does it disturb others in the same machine, or has it to be alone there to be what it is.
         ci: Is it among those that the ordinary tests run.
         truth: What then really happens.
-        sum: Changes with what of the file says how the cause is made.
+        sum: Changes with what of the file says how the cause is made on this kernel (`[on.KERNEL.made]`).
         expect: What the analyzer should say of the whole bundle.
         plain: What it should say without the trace, where that is something else.
         once: What it should say of one snapshot.
@@ -141,6 +141,9 @@ def _scenario(file: Path, kernel: str) -> Scenario:
     others = data.pop("on", {})
     for names, changes in others.items():
         if kernel in names.split():
+            otherwise = changes.pop("made", {})
+            data |= otherwise
+            making |= otherwise
             for table, entries in changes.items():
                 data[table] = {**data.get(table, {}), **entries}
     truth = Truth(**_known(Truth, data.pop("truth", {}), file))
