@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import json
 import re
 import sys
 from collections import defaultdict
@@ -46,6 +47,9 @@ ENUMERATIONS = {
 }
 """Values of enumerations that are shown to people, by the context that `tr_name` gives them."""
 
+SCHEMAS = "schemas"
+"""The domain of the schemas' titles and descriptions, which only the published reference shows."""
+
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _FUNCTIONS = {"tr": (0,), "mark": (0,), "tr_count": (1,)}
 
@@ -61,7 +65,7 @@ class Key(NamedTuple):
 def collect(root: Path = ROOT) -> dict[Key, list[str]]:
     """Return every text that people read, with the files that hold it."""
     found: dict[Key, dict[str, None]] = defaultdict(dict)
-    for key, file in (*_knowledge(root), *_program(root)):
+    for key, file in (*_knowledge(root), *_program(root), *_schemas(root)):
         found[key][file] = None
     return {key: list(files) for key, files in found.items()}
 
@@ -87,6 +91,24 @@ def _program(root: Path) -> Iterator[tuple[Key, str]]:
             r"""\btr(?:_count)?\(\s*(["'])(.*?)\1""", template.read_text(encoding="utf-8")
         ):
             yield Key(PROGRAM, None, normal(match[2])), template.relative_to(root).as_posix()
+
+
+def _schemas(root: Path) -> Iterator[tuple[Key, str]]:
+    for file in sorted((root / "schemas").glob("*.schema.json")):
+        for text in _described(json.loads(file.read_bytes())):
+            yield Key(SCHEMAS, None, normal(text)), file.relative_to(root).as_posix()
+
+
+def _described(part: object) -> Iterator[str]:
+    """Yield the titles and descriptions in a schema."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in {"title", "description"} and isinstance(value, str):
+                yield value
+            yield from _described(value)
+    elif isinstance(part, list):
+        for each in part:
+            yield from _described(each)
 
 
 def _marked(tree: ast.AST) -> Iterator[str]:

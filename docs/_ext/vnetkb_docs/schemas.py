@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
 from vnetkb import paths
+from vnetkb.language import Language, catalogue
 from vnetkb_docs.pages import KbPage, page, toctree
 from vnetkb_docs.text import bullets, fields, inline, paragraph, prose, section, table
 from vnetkb_docs.words import _
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sphinx.application import Sphinx
 
@@ -29,15 +31,31 @@ def names() -> list[str]:
     return sorted(file.name.removesuffix(SUFFIX) for file in paths.schemas_dir().glob(f"*{SUFFIX}"))
 
 
-def load(name: str) -> dict[str, Any]:
-    """Return a schema."""
+def load(name: str, language: str) -> dict[str, Any]:
+    """Return a schema, its titles and descriptions in a language, `en` or `zh`."""
     found: dict[str, Any] = json.loads((paths.schemas_dir() / f"{name}{SUFFIX}").read_bytes())
+    words = catalogue(Language(language))
+    if words is not None:
+        found = _told(found, partial(words.text, domain="schemas"))
     return found
+
+
+def _told(part: Any, translate: Callable[[str], str]) -> Any:  # noqa: ANN401 - any part of a schema
+    if isinstance(part, list):
+        return [_told(each, translate) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: translate(value)
+        if key in {"title", "description"} and isinstance(value, str)
+        else _told(value, translate)
+        for key, value in part.items()
+    }
 
 
 def schema_page(page_: Page, name: str) -> list[nodes.Node]:
     """Return a schema: what the document is, and a table of its properties."""
-    schema = load(name)
+    schema = load(name, page_.know.language)
     made: list[nodes.Node] = [*prose(str(schema.get("description", "")), page_.know)]
     made.append(paragraph(_("File: "), nodes.literal("", f"schemas/{name}{SUFFIX}")))
     rows = list(_rows(schema, "", set(), page_, 0))
@@ -111,7 +129,7 @@ def index(page_: Page, _name: str) -> list[nodes.Node]:
     """Return the list of all schemas."""
     rows = []
     for name in names():
-        schema = load(name)
+        schema = load(name, page_.know.language)
         link = nodes.reference("", str(schema.get("title", name)), refuri=f"{name}.html", internal=True)
         rows.append([link, nodes.Text(": "), *inline(str(schema.get("description", "")), page_.know)])
     intro = paragraph(
