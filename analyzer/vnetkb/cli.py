@@ -693,12 +693,18 @@ def docs(
         vnetkb docs
         vnetkb docs tap.tx_dropped --lang zh
     """
+    import shlex
+
     from vnetkb.paths import docs_dir, is_packaged
 
     built = docs_dir()
     if built is None:
-        remedy = "install a wheel that make wheel has built" if is_packaged() else "build them with make docs"
-        raise UsageProblem(f"docs: this vnetkb has none; {remedy}. vnetkb explain tells the same as text")
+        do = "make docs, then pip install . again" if is_packaged() else "make docs"
+        instead = f"vnetkb explain {'NAME' if name is None else shlex.quote(name)}"
+        raise UsageProblem(
+            f"docs: this vnetkb was installed without its pages. In its source tree run {do} "
+            f"(it needs Graphviz). {instead} tells the same as text, now"
+        )
     page, anchor = ("index", "") if name is None else _place_of(name)
     file = built / LANGUAGE_FOLDERS[lang] / f"{page}.html"
     uri = file.as_uri() + (f"#{anchor}" if anchor else "")

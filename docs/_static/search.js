@@ -7,6 +7,8 @@
 const CJK = "\\u3400-\\u4dbf\\u4e00-\\u9fff\\uf900-\\ufaff";
 const PIECES = new RegExp(`[a-z0-9_]+|[${CJK}]+`, "g");
 const IDEOGRAPH = new RegExp(`[${CJK}]`);
+const BLANKS = /\s+/g;
+const BETWEEN = new RegExp(`(?<=[${CJK}]) (?=[${CJK}])`, "g");
 const MOST = 60;
 // Chinese pairs reach over the ends of words, so that a place need not have all of them.
 const ENOUGH = 0.7;
@@ -89,8 +91,9 @@ class Index {
     const most = Math.max(0, ...all.map((each) => each.words));
     const best = all.filter((each) => each.words === most || each.words >= ENOUGH * words.length);
     for (const each of best) {
-      const [, title, headline, weight] = this.sections[each.section];
-      const headings = [title, headline].map((heading) => this.plain(heading));
+      const [, names, weight] = this.sections[each.section];
+      const title = names[0];
+      const headings = names.map((heading) => this.plain(heading));
       if (headings.includes(phrase)) each.score *= 3;
       else if (headings.some((heading) => heading.includes(phrase))) each.score *= 1.6;
       each.score *= weight * (each.words / words.length) ** 3;
@@ -101,7 +104,7 @@ class Index {
   }
 
   plain(text) {
-    return text.toLowerCase().replace(this.particles, "").replace(/\s+/g, " ").trim();
+    return text.toLowerCase().replace(this.particles, "").replace(BLANKS, " ").replace(BETWEEN, "").trim();
   }
 }
 
@@ -117,7 +120,7 @@ function show(index, query) {
   const said = found.length === 0 ? state.dataset.none : complete ? state.dataset.some : state.dataset.any;
   state.textContent = said.replace("{number}", found.length).replace("{words}", query.trim());
   for (const { section } of found.slice(0, MOST)) {
-    const [url, title, , , kind, page, text] = index.sections[section];
+    const [url, [title], , kind, page, text] = index.sections[section];
     const item = document.createElement("li");
     const link = document.createElement("a");
     link.href = url;

@@ -68,7 +68,9 @@ def test_an_unknown_name_says_what_is_like_it(capsys: pytest.CaptureFixture[str]
     assert "tap-ring-full" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("packaged", "remedy"), [(True, "make wheel"), (False, "make docs")])
+@pytest.mark.parametrize(
+    ("packaged", "remedy"), [(True, "run make docs, then pip install . again"), (False, "run make docs (")]
+)
 def test_a_package_without_the_docs_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, packaged: bool, remedy: str
 ) -> None:
@@ -77,4 +79,6 @@ def test_a_package_without_the_docs_says_what_to_do(
     assert cli.main(["docs"]) == 2
     said = capsys.readouterr().err
     assert remedy in said
-    assert "vnetkb explain" in said
+    assert "vnetkb explain NAME tells" in said
+    assert cli.main(["docs", "netstat TX-DRP"]) == 2
+    assert "vnetkb explain 'netstat TX-DRP' tells" in capsys.readouterr().err

@@ -39,6 +39,9 @@ SEARCHES = {
         ("softnet_stat squeezed", "reference/counters/softnet.html#softnet.time_squeeze", 1),
         ("write a rule", "how-to/write-a-rule.html", 1),
         ("SKB_DROP_REASON_FULL_RING", "reference/drop-reasons.html#SKB_DROP_REASON_FULL_RING", 1),
+        ("exit code", "how-to/read-a-report.html#for-programs", 1),
+        ("misconceptions", "myths.html", 1),
+        ("ring buffer", "walkthrough/04-the-ring.html", 2),
     ],
     "zh_CN": [
         ("vnet 丢包", "reference/counters/tap.html#tap.tx_dropped", 1),
@@ -54,6 +57,14 @@ SEARCHES = {
         ("告警阈值", "how-to/set-an-alarm.html#use-a-threshold-with-a-reason", 1),
         ("按工具查找", "reference/tools/index.html", 1),
         ("tun_net_xmit", "walkthrough/03-tun-net-xmit.html", 1),
+        ("错误的说法", "myths.html", 1),
+        ("发送丢弃", "reference/counters/tap.html#tap.tx_dropped", 1),
+        ("接收丢弃", "reference/counters/tap.html#tap.rx_dropped", 1),
+        ("虚拟机丢包", "reference/counters/tap.html#tap.tx_dropped", 1),
+        ("退出码", "how-to/read-a-report.html#for-programs", 1),
+        ("环形缓冲区", "walkthrough/04-the-ring.html", 1),
+        ("丢包率", "how-to/set-an-alarm.html", 1),
+        ("静默丢包", "walkthrough/08-where-nothing-counts.html", 1),
     ],
 }
 PAGES = (
@@ -192,6 +203,34 @@ def test_the_docs_work_as_files(browser: Browser, built: Path) -> None:
     expect(opened.page.locator("h2:has-text('rx_nohandler')").first).to_be_visible()
     opened.page.context.close()
     assert opened.complaints == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_letters_of_every_drawing_can_be_read_on_a_phone(
+    phone: Visit, built: Path, site: str, language: str
+) -> None:
+    drawn = [
+        page.relative_to(built).as_posix()
+        for page in sorted((built / language).rglob("*.html"))
+        if '<svg role="img"' in page.read_text(encoding="utf-8")
+    ]
+    assert len(drawn) > 5
+    for page in drawn:
+        phone.page.goto(f"{site}/{page}")
+        # What a letter measures on the screen: its size times how far the drawing was shrunk.
+        sizes = phone.page.evaluate(
+            """[...document.querySelectorAll("svg[role=img] text")].map(
+                each => parseFloat(getComputedStyle(each).fontSize) * each.getScreenCTM().a)"""
+        )
+        assert min(sizes) >= 11, page
+        wider = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert phone.page.evaluate(wider) <= 0, page
+        out_of_reach = phone.page.evaluate(
+            """[...document.querySelectorAll("svg[role=img]")].filter(each =>
+                each.getBoundingClientRect().right > innerWidth
+                && getComputedStyle(each.parentElement).overflowX !== "auto").length"""
+        )
+        assert out_of_reach == 0, page
 
 
 @pytest.fixture(name="linked", scope="module")

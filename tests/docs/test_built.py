@@ -65,6 +65,20 @@ def test_every_address_is_an_anchor_of_its_page(built: Path, language: str) -> N
     assert all(f'id="{line.id}"' in harm for line in KB.harm)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_entry_of_the_inventory_leads_somewhere(built: Path, language: str) -> None:
+    anchors: dict[str, set[str]] = {}
+    lost = {}
+    for entry, place in inventory(built / language / "objects.inv").items():
+        page, _hash, anchor = place.partition("#")
+        file = built / language / page
+        if page not in anchors and file.is_file():
+            anchors[page] = set(re.findall(r'\bid="([^"]+)"', file.read_text(encoding="utf-8")))
+        if page not in anchors or (anchor and anchor not in anchors[page]):
+            lost[entry] = place
+    assert lost == {}
+
+
 def _html(built: Path, language: str, page: str) -> str:
     return (built / language / f"{page}.html").read_text(encoding="utf-8")
 

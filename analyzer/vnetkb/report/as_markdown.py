@@ -117,7 +117,8 @@ def _answer(finding: view.FindingView, label: Labels) -> Iterator[str]:
     for rule, said, where in finding.as_of_now:
         yield f"- **{label['now']}** {code(rule)} {text(said)}{_members(where)}"
     if finding.reference:
-        yield f"- **{label['reference']}** {' '.join(code(place) for place in finding.reference)}"
+        told = (f"{code(command)} ({code(place)})" for command, place in finding.reference)
+        yield f"- **{label['reference']}** {' · '.join(told)}"
 
 
 def _drawn(finding: view.FindingView, label: Labels) -> Iterator[str]:

@@ -87,8 +87,8 @@ def _finding(finding: Finding, *, every: bool) -> Iterator[str]:
 
 
 def _reference(finding: Finding) -> Iterator[str]:
-    if places := words.places(finding):
-        yield wrapped(tr("reference"), " · ".join(places))
+    for command, place in words.places(finding):
+        yield wrapped(tr("reference"), f"{command}   [{place}]")
 
 
 def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:

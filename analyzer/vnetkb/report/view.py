@@ -87,7 +87,7 @@ class FindingView:
     spread: str | None
     together: tuple[tuple[str, str], ...]
     detailed: bool
-    reference: tuple[str, ...]
+    reference: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.diagnosis.wording import lowered
 from vnetkb.kb.model import Status
-from vnetkb.language import mark, tr, tr_count, tr_name
+from vnetkb.language import Language, mark, spoken, tr, tr_count, tr_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -516,9 +516,17 @@ def pages(finding: Finding) -> dict[str, str | None]:
     }
 
 
-def places(finding: Finding) -> tuple[str, ...]:
-    """Return where the published reference tells of a finding: of its cause, then of its counter."""
-    return tuple(str(place) for place in (finding.cause_at, finding.counter_at) if place)
+def places(finding: Finding) -> tuple[tuple[str, str], ...]:
+    """Return where the published reference tells of a finding: of its cause, then of its counter.
+
+    Each is the command that opens it and the address below the folder of a language.
+    """
+    lang = "" if spoken() is Language.ENGLISH else f" --lang {spoken()}"
+    return tuple(
+        (f"vnetkb docs {place.anchor}{lang}", str(place))
+        for place in (finding.cause_at, finding.counter_at)
+        if place
+    )
 
 
 def labels(version: str) -> dict[str, str]:

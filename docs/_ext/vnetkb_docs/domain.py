@@ -131,6 +131,16 @@ def setup(app: Sphinx) -> None:
     """Register the domain."""
     app.add_domain(KnowledgeDomain)
     app.connect("env-updated", _check)
+    app.connect("env-check-consistency", _without_modules)
+
+
+def _without_modules(app: Sphinx, env: BuildEnvironment) -> None:
+    """Take Sphinx's own labels of an index of Python modules out of the inventory: there is none."""
+    del app
+    standard = env.domains.standard_domain
+    for label in ("modindex", "py-modindex"):
+        standard.labels.pop(label, None)
+        standard.anonlabels.pop(label, None)
 
 
 def _check(app: Sphinx, env: BuildEnvironment) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Drawings, made with Graphviz while the docs are built and put into the page as SVG.
 
-In the page itself, not as a file beside it: so their text can be searched and marked, follows the page's
-colours, and shrinks to a telephone's width.
+In the page itself, not as a file beside it: so their text can be searched and marked, and follows the page's
+colours. A drawing shrinks on a telephone until its letters would be too small to read, then it scrolls in its
+own box. Trees of rules are too wide for that: they are drawn as an outline, which Graphviz cannot do.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import html
 import re
 import subprocess
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from docutils import nodes
 from sphinx.errors import ExtensionError
@@ -22,10 +23,11 @@ from vnetkb_docs import knowledge
 from vnetkb_docs.words import _, use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from sphinx.application import Sphinx
 
+    from vnetkb.kb.model import Rule
     from vnetkb_docs.knowledge import Knowledge
 
 _STYLE = """
@@ -35,6 +37,12 @@ _STYLE = """
   node [fontname="sans-serif", fontsize="11"];
   edge [fontname="sans-serif", fontsize="10", arrowsize="0.7"];
 """
+
+
+LETTERS_PX = 11.5
+"""What the smallest letters of a drawing may shrink to, in pixels of the screen."""
+_SMALLEST_PT = 10
+_SIZE, _ADVANCE, _PAD, _HEIGHT, _GAP, _STEP, _CORNER = 13, 7.8, 9, 25, 7, 20, 5
 
 
 def svg(dot: str, label: str) -> str:
@@ -60,18 +68,85 @@ def svg(dot: str, label: str) -> str:
     made = re.sub(r' (?:stroke|fill)="(?:black|transparent)"', "", made)
     made = re.sub(r'<polygon fill="none" stroke="none"[^>]*/>\n?', "", made)
     width = re.search(r'<svg width="(\d+)pt"', made)
-    pixels = round(int(width[1]) * 4 / 3) if width else 600
-    made = re.sub(r'<svg width="\d+pt" height="\d+pt"', f'<svg style="max-width:{pixels}px"', made, count=1)
+    points = int(width[1]) if width else 450
+    limits = f"max-width:{round(points * 4 / 3)}px;min-width:{round(points * LETTERS_PX / _SMALLEST_PT)}px"
+    made = re.sub(r'<svg width="\d+pt" height="\d+pt"', f'<svg style="{limits}"', made, count=1)
     made = made.replace("<svg ", f'<svg role="img" aria-label="{html.escape(label, quote=True)}" ', 1)
     return made.replace('xmlns:xlink="http://www.w3.org/1999/xlink"', "").strip()
 
 
 def drawing(dot: str, label: str) -> nodes.Node:
     """Return a graph as a figure with its label under it."""
-    made = nodes.container(classes=["kb-drawing"])
-    made += nodes.raw("", svg(dot, label), format="html")
-    made += nodes.paragraph("", label, classes=["kb-caption"])
-    return made
+    return _figure(svg(dot, label), label)
+
+
+def _figure(made: str, label: str) -> nodes.Node:
+    figure = nodes.container(classes=["kb-drawing"])
+    figure += nodes.raw("", made, format="html")
+    figure += nodes.paragraph("", label, classes=["kb-caption"])
+    return figure
+
+
+class Row(NamedTuple):
+    """A box of an outline.
+
+    Attributes:
+        depth: How far it is from the top, which is 0.
+        text: What stands in it, an id.
+        href: Where it leads to, empty for nowhere.
+        dashed: Its frame is dashed.
+    """
+
+    depth: int
+    text: str
+    href: str = ""
+    dashed: bool = False
+
+
+def outline(rows: Sequence[Row], label: str) -> nodes.Node:
+    """Return a tree as a figure: a row a box, each below and to the right of the one it belongs to.
+
+    Args:
+        rows: The boxes from the top, each after its parent.
+        label: What it shows, for those who do not see it and as the line under it.
+    """
+    boxes, edges = [], []
+    above: dict[int, int] = {}
+    stems: dict[int, tuple[float, float]] = {}
+    for number, row in enumerate(rows):
+        x, y = 1 + row.depth * _STEP, 1 + number * (_HEIGHT + _GAP)
+        text = len(row.text) * _ADVANCE
+        above[row.depth] = number
+        if row.depth:
+            stems[above[row.depth - 1]] = stem, middle = x - _STEP / 2, y + _HEIGHT / 2
+            edges.append(f'<path d="M{stem:g} {middle:g}H{x:g}"/>')
+        dashes = ' stroke-dasharray="5,2"' if row.dashed else ""
+        box = (
+            f'<path d="{_box(x, y, text + 2 * _PAD)}"{dashes}/>'
+            f'<text x="{x + _PAD:g}" y="{y + _HEIGHT / 2 + _SIZE / 3:g}" textLength="{text:g}"'
+            f' lengthAdjust="spacingAndGlyphs">{html.escape(row.text)}</text>'
+        )
+        boxes.append(f'<a href="{html.escape(row.href)}">{box}</a>' if row.href else box)
+    for parent, (stem, end) in stems.items():
+        edges.append(f'<path d="M{stem:g} {1 + parent * (_HEIGHT + _GAP) + _HEIGHT:g}V{end:g}"/>')
+    width = 2 + max(row.depth * _STEP + len(row.text) * _ADVANCE + 2 * _PAD for row in rows)
+    height = 2 + len(rows) * (_HEIGHT + _GAP)
+    limits = f"max-width:{width:.0f}px;min-width:{width * LETTERS_PX / _SIZE:.0f}px"
+    made = (
+        f'<svg role="img" aria-label="{html.escape(label, quote=True)}" class="kb-outline" style="{limits}"'
+        f' viewBox="0 0 {width:.0f} {height}" xmlns="http://www.w3.org/2000/svg">'
+        f'<g class="edge">{"".join(edges)}</g><g class="node" font-size="{_SIZE}">{"".join(boxes)}</g></svg>'
+    )
+    return _figure(made, label)
+
+
+def _box(x: float, y: float, width: float) -> str:
+    """Return the path of a box with round corners."""
+    r, h, v = _CORNER, width - 2 * _CORNER, _HEIGHT - 2 * _CORNER
+    corners = (f"a{r} {r} 0 0 1 {r} {r}", f"a{r} {r} 0 0 1 -{r} {r}", f"a{r} {r} 0 0 1 -{r} -{r}")
+    return (
+        f"M{x + r:g} {y:g}h{h:g}{corners[0]}v{v}{corners[1]}h-{h:g}{corners[2]}v-{v}a{r} {r} 0 0 1 {r} -{r}z"
+    )
 
 
 def quoted(text: str) -> str:
@@ -85,36 +160,47 @@ def graph(body: Iterable[str], *, direction: str = "TB") -> str:
 
 
 def rules_tree(root: str, know: Knowledge) -> nodes.Node:
-    """Return the tree of the rules that refine a rule, from left to right; unusual ones are dashed."""
-    lines: list[str] = []
+    """Return the tree of the rules that refine a rule; unusual ones are dashed."""
+    area = know.kb.rules[root].area
 
-    def add(identity: str) -> None:
-        rule = know.kb.rules[identity]
-        style = "" if rule.rarity is model.Rarity.USUAL else ', style="rounded,dashed"'
-        href = "" if rule.area != know.kb.rules[root].area else f', href="#{identity}"'
-        lines.append(f"{quoted(identity)} [label={quoted(identity)}{style}{href}];")
-        for child in sorted(know.kb.refinements(identity)):
-            lines.append(f"{quoted(identity)} -> {quoted(child)};")
-            add(child)
+    def address(rule: Rule) -> str:
+        return f"#{rule.id}" if rule.area == area else ""
 
-    add(root)
     label = _("{rule} and what refines it; unusual causes are dashed").format(rule=root)
-    return drawing(graph(lines, direction="LR"), label)
+    return outline(list(_rows([know.kb.rules[root]], know, address, 0)), label)
 
 
 def decision_tree(know: Knowledge, counter: str) -> nodes.Node:
     """Return the tree of the diagnosis: all causes of a counter by what they refine."""
     causes = [r for r in know.rules_of_counter.get(counter, ()) if r.kind is model.RuleKind.CAUSE]
-    lines = [f"{quoted(counter)} [shape=box, style=filled, class=start];"]
-    for rule in sorted(causes, key=lambda each: (each.rarity is not model.Rarity.USUAL, each.id)):
-        style = "" if rule.rarity is model.Rarity.USUAL else ', style="rounded,dashed"'
-        href = f', href="../reference/rules/{rule.area}.html#{rule.id}"'
-        lines.append(f"{quoted(rule.id)} [label={quoted(rule.id)}{style}{href}];")
-        lines.append(f"{quoted(rule.refines or counter)} -> {quoted(rule.id)};")
+
+    def address(rule: Rule) -> str:
+        return f"../reference/rules/{rule.area}.html#{rule.id}"
+
+    first = [rule for rule in causes if rule.refines is None]
+    rows = [Row(0, counter), *_rows(first, know, address, 1, {rule.id for rule in causes})]
     label = _("Every cause of {counter} that the diagnosis tells apart; unusual ones are dashed").format(
         counter=counter
     )
-    return drawing(graph(lines, direction="LR"), label)
+    return outline(rows, label)
+
+
+def _rows(
+    rules: Iterable[Rule],
+    know: Knowledge,
+    address: Callable[[Rule], str],
+    depth: int,
+    among: Collection[str] | None = None,
+) -> Iterator[Row]:
+    """Yield rules with what refines them below each, those with the most below first, unusual ones last."""
+
+    def order(rule: Rule) -> tuple[bool, bool, str]:
+        return rule.rarity is not model.Rarity.USUAL, not know.kb.refinements(rule.id), rule.id
+
+    for rule in sorted(rules, key=order):
+        yield Row(depth, rule.id, address(rule), rule.rarity is not model.Rarity.USUAL)
+        below = [each for each in know.kb.refinements(rule.id) if among is None or each in among]
+        yield from _rows([know.kb.rules[each] for each in below], know, address, depth + 1, among)
 
 
 def path(know: Knowledge, _name: str) -> nodes.Node:

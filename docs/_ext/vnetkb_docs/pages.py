@@ -32,7 +32,7 @@ from vnetkb_docs.text import (
     table,
     unit_name,
 )
-from vnetkb_docs.words import _, use
+from vnetkb_docs.words import _, known, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -86,7 +86,7 @@ class Page:
             (_("seen in the field"), "field", proof.field),
         ):
             if entries:
-                marks += [badge(name, kind), nodes.Text(f" {', '.join(entries)} ")]
+                marks += [badge(name, kind), nodes.Text(f" {', '.join(map(known, entries))} ")]
         return marks or [badge(_("not proven yet"), "open")]
 
 

@@ -68,7 +68,7 @@ def schema_page(page_: Page, name: str) -> list[nodes.Node]:
                 f"def-{key}",
                 [nodes.literal("", key)],
                 *prose(str(part.get("description", "")), page_.know),
-                *([fields([(_("Values"), [nodes.Text(_type(part))])])] if not inner else [_table(inner)]),
+                *([fields([(_("Values"), _types(part))])] if not inner else [_table(inner)]),
             )
         )
     return page(str(schema.get("title", name)), f"schema-{name}", *made)
@@ -89,7 +89,7 @@ def _rows(
         mark = "" if key in required else f" ({_('optional')})"
         yield [
             [nodes.literal("", name)],
-            [nodes.Text(_type(value) + mark)],
+            [*_types(value), nodes.Text(mark)],
             list(inline(str(value.get("description", "")), page_.know)),
         ]
         yield from _rows(value, f"{name}.", set(), page_, depth + 1)
@@ -101,10 +101,20 @@ def _rows(
         name = f"{prefix}<{_('name')}>"
         yield [
             [nodes.literal("", name)],
-            [nodes.Text(_type(extra))],
+            _types(extra),
             list(inline(str(extra.get("description", "")), page_.know)),
         ]
         yield from _rows(extra, f"{name}.", set(), page_, depth + 1)
+
+
+def _types(part: dict[str, Any]) -> list[nodes.Node]:
+    """Return what a value may be, its words set as what stands in the document."""
+    found = _type(part)
+    head, of, tail = _("list of {type}").partition("{type}")
+    if part.get("type") == "array" and of and found.startswith(head) and found.endswith(tail):
+        inner = found[len(head) : len(found) - len(tail)]
+        return [nodes.Text(head), nodes.literal("", inner), nodes.Text(tail)]
+    return [nodes.Text(found) if found == _("any") else nodes.literal("", found)]
 
 
 def _type(part: dict[str, Any]) -> str:  # noqa: PLR0911 - one a form of the schema

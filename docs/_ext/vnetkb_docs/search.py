@@ -14,12 +14,15 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.builders.html import StandaloneHTMLBuilder
+from sphinx.util import logging
 
 from vnetkb_docs import knowledge
 from vnetkb_docs.words import _, use
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
+
+_logger = logging.getLogger(__name__)
 
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _PIECES = re.compile(f"[a-z0-9_]+|[{CJK}]+")
@@ -123,6 +128,7 @@ class Entry:
         lead: What is shown of it.
         names: Other names that it goes by.
         text: Its own text.
+        asked: What people type who look for it, although it is called otherwise: `docs/search.yaml`.
     """
 
     url: str
@@ -133,6 +139,7 @@ class Entry:
     lead: str
     names: str
     text: str
+    asked: tuple[str, ...] = ()
 
 
 def entries(docname: str, doctree: nodes.document) -> Iterator[Entry]:
@@ -147,8 +154,9 @@ def entries(docname: str, doctree: nodes.document) -> Iterator[Entry]:
         # The anchor of what is written by hand is its English heading, in every language.
         by_hand = "kb-kind" not in section and not section["ids"][0].startswith("page-")
         english = section["ids"][0].replace("-", " ") if by_hand else ""
+        url = f"{docname}.html{anchor}"
         yield Entry(
-            url=f"{docname}.html{anchor}",
+            url=url,
             title=title,
             kind=section.get("kb-kind", "" if page else "page"),
             page=page,
@@ -156,8 +164,19 @@ def entries(docname: str, doctree: nodes.document) -> Iterator[Entry]:
             lead=said or (text if len(text) <= EXCERPT else text[:EXCERPT].rstrip() + "…"),
             names=" ".join(section.get("kb-names", ())),
             text=text,
+            asked=asked().get(url, ()),
         )
         page = page or title
+
+
+ASKED = Path(__file__).resolve().parents[2] / "search.yaml"
+
+
+@cache
+def asked() -> dict[str, tuple[str, ...]]:
+    """Return for addresses what people type to find them."""
+    found = yaml.safe_load(ASKED.read_text(encoding="utf-8"))
+    return {str(place): tuple(map(str, phrases)) for place, phrases in found.items()}
 
 
 def _plain(node: nodes.Node | None) -> str:
@@ -186,14 +205,13 @@ def index(found: list[Entry]) -> dict[str, Any]:
             (BODY, entry.text),
             (LEAD, entry.lead),
             (NAME, entry.names),
-            (TITLE, f"{entry.title} {entry.headline}"),
+            (TITLE, " ".join([entry.title, entry.headline, *entry.asked])),
         ):
             for term in terms(text):
                 words[term][number] = max(weight, words[term].get(number, 0))
         kind = "" if entry.kind in {"", "page"} else _(entry.kind)
-        sections.append(
-            [entry.url, entry.title, entry.headline, weight_of(entry), kind, entry.page, entry.lead]
-        )
+        headings = [entry.title, *entry.asked, *([entry.headline] if entry.headline else [])]
+        sections.append([entry.url, headings, weight_of(entry), kind, entry.page, entry.lead])
     return {
         "sections": sections,
         "noise": sorted(NOISE),
@@ -232,6 +250,8 @@ def _merge(app: Sphinx, env: BuildEnvironment, docnames: Iterable[str], other: B
 def _write(app: Sphinx, error: Exception | None) -> None:
     if error is None and isinstance(app.builder, StandaloneHTMLBuilder):
         found = [entry for _docname, read in sorted(_of(app.env).items()) for entry in read]
+        for place in sorted(asked().keys() - {entry.url for entry in found}):
+            _logger.warning("%s: there is no %s", ASKED.name, place)
         data = json.dumps(index(found), ensure_ascii=False, separators=(",", ":"))
         (Path(app.outdir) / "searchdata.js").write_text(f"vnetkbSearch({data});\n", encoding="utf-8")
 

@@ -47,3 +47,8 @@ def _(english: str) -> str:
         _logger.warning("%s: no translation of %r", CATALOGUE.name, english, once=True)
         return english
     return found
+
+
+def known(english: str) -> str:
+    """Return a text out of data in the language of the build, as it is if it has no translation."""
+    return english if _language[0] == "en" else catalogue().get(english, english)
