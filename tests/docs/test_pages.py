@@ -4,6 +4,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from collectors.fake_host import QUICK, rich_host
+from collectors.fake_host import QUICK, FakeHost, rich_host
+from collectors.test_collect_guests import QUEUE, add_libvirt, answers
+from collectors.test_guest_scripts import Guest
 from vnetkb.kb.load import load_kb
 from vnetkb.parsers import ip_link_text
 from vnetkb_docs import complete, search, stubs, words
@@ -23,7 +26,7 @@ HAND_WRITTEN = sorted(
     for file in (TREE / "docs").rglob("*.md")
     if not file.relative_to(TREE / "docs").as_posix().startswith(stubs.GENERATED)
 )
-BLOCKS = re.compile(r"^( *)```(?:sh|console|powershell)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+BLOCKS = re.compile(r"^( *)```(?:sh|console|powershell|bat)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
 def commands(file: Path) -> list[str]:
@@ -59,9 +62,15 @@ def test_a_command_of_the_docs_has_the_options_it_is_shown_with(page: str, line:
             known = help_of("sh", "collectors/host/vnetkb-collect")
         case ["sh", "vnetkb-guest", *_]:
             known = help_of("sh", "collectors/guest-linux/vnetkb-guest")
-        case ["powershell", *_, "-File", "vnetkb-guest.ps1", option, _value]:
+        case ["powershell", *_, "-File", "vnetkb-guest.ps1", *given]:
             script = (TREE / "collectors/guest-windows/vnetkb-guest.ps1").read_text(encoding="utf-8")
-            assert f"${option.removeprefix('-')}" in script
+            of_script = [part.removeprefix("-") for part in given if part.startswith("-")]
+            assert of_script
+            assert [option for option in of_script if f"]${option}" not in script] == []
+            return
+        case ["vnetkb-guest.cmd", *_]:
+            script = (TREE / "collectors/guest-windows/vnetkb-guest.cmd").read_text(encoding="utf-8")
+            assert [option for option in options if f'"%~1"=="{option}"' not in script] == []
             return
         case ["make", target]:
             assert re.search(rf"^{re.escape(target)}:", (TREE / "Makefile").read_text("utf-8"), re.MULTILINE)
@@ -73,18 +82,63 @@ def test_a_command_of_the_docs_has_the_options_it_is_shown_with(page: str, line:
     assert all(option in known for option in options), sorted(options)
 
 
-def test_the_recorded_run_of_the_collector_is_what_it_prints(tmp_path: Path) -> None:
-    page = (TREE / "docs/how-to/collect-on-a-host.md").read_text(encoding="utf-8")
-    recorded = re.search(r"```\{terminal\} root@node7\n# sh vnetkb-collect.*?\n(.*?)```", page, re.DOTALL)
-    assert recorded is not None
-    done = rich_host(tmp_path).run(["sh"], *QUICK)
-    assert done.returncode == 0
-    assert without_what_differs(recorded[1]) == without_what_differs(done.stderr + done.stdout)
+RECORDED = re.compile(r"```\{terminal\} root@\w+\n# sh (vnetkb-\w+) (.*?)\n(.*?)```", re.DOTALL)
+RUNS = [
+    (file.name, *run) for file in HAND_WRITTEN for run in RECORDED.findall(file.read_text(encoding="utf-8"))
+]
+
+
+def libvirt_with_rings(host: FakeHost) -> None:
+    """Let libvirt have a VM whose agent answers, and whose monitor tells of its queues."""
+    add_libvirt(host, answers())
+    place = host.bin / "virsh"
+    cases = []
+    for command, text in QUEUE.items():
+        (host.root / command).write_text(text + "\n", encoding="ascii")
+        said = shlex.quote(str(host.root / command))
+        cases.append(f'*qemu-monitor-command*\\"{command}\\"*) exec cat {said} ;;')
+    script = place.read_text(encoding="utf-8").replace('case "$*" in', 'case "$*" in\n' + "\n".join(cases), 1)
+    place.write_text(script, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("page", "script", "options", "printed"), RUNS)
+def test_a_recorded_run_of_a_collector_is_what_it_prints(
+    tmp_path: Path, page: str, script: str, options: str, printed: str
+) -> None:
+    del page
+    given = shlex.split(re.sub(r"--(?:output|interval) \S+", "", options))
+    if script == "vnetkb-guest":
+        guest = Guest(tmp_path)
+        done = guest.run(["sh"], "--interval", "10", "--output", str(guest.out), *given)
+        said = done.stderr + done.stdout
+    else:
+        host = rich_host(tmp_path)
+        libvirt_with_rings(host)
+        if "--encrypt-to" in given:
+            if shutil.which("age-keygen") is None:
+                pytest.skip("NOT TESTED: age is not installed (apt install age)")
+            key = subprocess.run(["age-keygen"], capture_output=True, text=True, check=True).stdout
+            public = re.search(r"age1\w+", key)
+            assert public is not None
+            given[given.index("--encrypt-to") + 1] = public[0]
+        told = host.run(["sh"], *QUICK, *given)
+        assert told.returncode == 0
+        said = told.stderr + told.stdout
+    assert without_what_differs(printed) == without_what_differs(said)
+
+
+def test_the_recorded_runs_are_seen() -> None:
+    assert {(page, script) for page, script, _options, _printed in RUNS} == {
+        ("collect-on-a-host.md", "vnetkb-collect"),
+        ("collect-in-a-linux-guest.md", "vnetkb-collect"),
+        ("collect-in-a-linux-guest.md", "vnetkb-guest"),
+        ("mask-encrypt-send.md", "vnetkb-collect"),
+    }
 
 
 def without_what_differs(run: str) -> list[str]:
-    """Return the lines of a run of the collector without its bundle's folder, name, size and checksum."""
-    said = re.sub(r"/\S*/vnetkb-\S+\.tar\.gz", "BUNDLE", run)
+    """Return the lines of a run of a collector without its file's folder, name, size and checksum."""
+    said = re.sub(r"/\S*/vnetkb-\S+\.(tar\.gz\.age|tar\.gz|map|txt\.gz)", r"FILE.\1", run)
     said = re.sub(r"^size( +)\d+ bytes$", r"size\1N bytes", said, flags=re.MULTILINE)
     return re.sub(r"^sha256( +)[0-9a-f]{64}$", r"sha256\1SUM", said, flags=re.MULTILINE).splitlines()
 
