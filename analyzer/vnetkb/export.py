@@ -62,7 +62,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 """Name and type of each table's columns, in order."""
 
 _FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets take the wide forms as well
-INSTALL = "install vnetkb with its tables: pip install 'vnetkb[export]'"
+INSTALL = "install vnetkb with its tables: run pip install '.[export]' in its source tree"
 
 
 def export(bundle: Bundle, observations: Observations, target: Path, form: str) -> list[Path]:

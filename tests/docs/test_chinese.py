@@ -64,6 +64,16 @@ def test_no_page_has_prose_that_was_left_in_english(built: Path) -> None:
     assert left == {}
 
 
+@pytest.mark.docs
+def test_the_help_of_the_commands_is_chinese_and_whole(built: Path) -> None:
+    page = (built / "zh_CN/reference/cli.html").read_text(encoding="utf-8")
+    shown = "".join(html.unescape(TAG.sub("", page)).split())
+    assert shown.count("显示此说明并结束。") > 10
+    assert "Showthismessage" not in shown
+    assert "…" not in "".join(re.findall(r"<pre>.*?</pre>", page, re.DOTALL))
+    assert "只看此设备，也包括它过去的丢包。可重复。" in shown.replace("│", "")
+
+
 @pytest.mark.parametrize(
     ("page", "left"),
     [

@@ -16,9 +16,10 @@ import pytest
 from collectors.fake_host import QUICK, FakeHost, rich_host
 from collectors.test_collect_guests import QUEUE, add_libvirt, answers
 from collectors.test_guest_scripts import Guest
+from vnetkb import cli
 from vnetkb.kb.load import load_kb
 from vnetkb.parsers import ip_link_text
-from vnetkb_docs import complete, search, stubs, words
+from vnetkb_docs import complete, helps, search, stubs, words
 
 TREE = Path(__file__).resolve().parents[2]
 HAND_WRITTEN = sorted(
@@ -62,8 +63,9 @@ def test_a_command_of_the_docs_has_the_options_it_is_shown_with(page: str, line:
             known = help_of("sh", "collectors/host/vnetkb-collect")
         case ["sh", "vnetkb-guest", *_]:
             known = help_of("sh", "collectors/guest-linux/vnetkb-guest")
-        case ["powershell", *_, "-File", "vnetkb-guest.ps1", *given]:
+        case ["powershell", *given]:
             script = (TREE / "collectors/guest-windows/vnetkb-guest.ps1").read_text(encoding="utf-8")
+            given = given[given.index("vnetkb-guest.ps1") + 1 :]
             of_script = [part.removeprefix("-") for part in given if part.startswith("-")]
             assert of_script
             assert [option for option in of_script if f"]${option}" not in script] == []
@@ -252,6 +254,24 @@ def test_no_chinese_word_is_left_over() -> None:
         if repr(word)[1:-1] not in told and word.replace("\n", "\\n") not in told and word not in spare
     ]
     assert unused == []
+
+
+def test_every_help_of_the_program_has_its_chinese() -> None:
+    english: list[str] = []
+
+    def note(text: str) -> str:
+        english.append(text)
+        return text
+
+    for owner, name in helps.places(cli.app):
+        if isinstance(text := getattr(owner, name), str) and text:
+            helps.translated(text, note)
+    assert {*english, *helps.PANELS.values(), helps.HELP} == helps.catalogue().keys()
+
+
+def test_the_commands_in_a_help_stay_as_they_are() -> None:
+    help_text = "Say it.\n\n    \b\n    Example:\n        vnetkb docs\n    Anywhere:"
+    assert helps.translated(help_text, str.upper) == "SAY IT.\n\n\b\nEXAMPLE:\n    vnetkb docs\nANYWHERE:"
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,9 @@ def _parser() -> Parser:
         import tree_sitter  # noqa: PLC0415 - an optional extra
         import tree_sitter_c  # noqa: PLC0415 - an optional extra
     except ImportError as fault:
-        raise UsageProblem("kb verify needs tree-sitter: pip install 'vnetkb[verify]'") from fault
+        raise UsageProblem(
+            "kb verify needs tree-sitter: run pip install '.[verify]' in the source tree of vnetkb"
+        ) from fault
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_c.language()))
 
 
