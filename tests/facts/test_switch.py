@@ -85,20 +85,72 @@ def statistics(**values: int) -> dict[str, Any]:
 VNET3 = Device("vnet3", (0, 20), (10, 900), tx_queue_len=(0, 0), more={"mtu": (1500, 1500)})
 
 
-@pytest.mark.parametrize(("version", "times"), [("2.13.8", 2), ("2.14.0", 1), ("2.5.12", 2)])
-def test_old_versions_show_twice_the_drops_and_the_report_says_so(
-    version: str, times: int, tmp_path: Path
+DOUBLINGS = ("ovs-counters-doubled", "ovs-counters-maybe-doubled")
+
+
+def doubling(shown: Diagnosis) -> list[tuple[str | None, str, str]]:
+    return [(one.rule, one.subject, one.level) for one in shown.notices if one.rule in DOUBLINGS]
+
+
+def seen(finding: Finding, tool: str = "ovs-vsctl") -> tuple[str, int | None, bool | None]:
+    (witness,) = [one for one in finding.witnesses if one.name.startswith(tool)]
+    return witness.name, witness.value, witness.agrees
+
+
+@pytest.mark.parametrize("version", ["2.13.8", "2.5.12", "2.14.0"])
+@pytest.mark.parametrize(("times", "said", "agrees"), [(1, False, True), (2, True, True), (3, False, False)])
+def test_the_numbers_of_the_bundle_and_not_the_version_tell_a_doubling(
+    version: str, times: int, said: object, agrees: object, tmp_path: Path
 ) -> None:
     rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops * times))] for drops in (0, 20)]
     shown = judge(Host([VNET3], captures=switch(rows, version=version)), tmp_path)
 
     (finding,) = shown.findings
-    (witness,) = [one for one in finding.witnesses if one.name.startswith("ovs-vsctl")]
-    assert (witness.value, witness.agrees) == (20 * times, True)
-    assert ("shows twice" in witness.name) is (times == 2)
-    corrections = [notice for notice in shown.notices if notice.rule == "ovs-counters-doubled"]
-    assert [(one.subject, one.level) for one in corrections] == ([("vnet3", "warning")] if times == 2 else [])
+    name, value, agreed = seen(finding)
+    assert (value, agreed, "shows twice" in name) == (20 * times, agrees, said)
+    assert doubling(shown) == ([("ovs-counters-doubled", "vnet3", "warning")] if said else [])
+    assert bool([one for one in shown.notices if "moved by" in one.text]) is (times == 3)
     assert (finding.symptom.delta, finding.symptom.total) == (20, 20)
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, []), (2, ["ovs-counters-doubled"]), (3, [])])
+def test_a_doubling_of_numbers_that_move_is_told_within_what_passed_between(
+    times: int, said: list[str], tmp_path: Path
+) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=n * times))] for n in (20_090, 20_181)]
+    device = Device("vnet3", (20_100, 20_200), (10, 9000), tx_queue_len=(0, 0))
+    shown = judge(Host([device], captures=switch(rows, version="2.9.2")), tmp_path)
+
+    assert [rule for rule, _, _ in doubling(shown)] == said
+    assert seen(shown.findings[0])[2] is (times < 3)
+
+
+@pytest.mark.parametrize(("version", "said"), [("2.9.2", ["ovs-counters-maybe-doubled"]), ("3.1.0", [])])
+def test_one_snapshot_of_an_old_version_makes_a_doubling_possible_and_no_more(
+    version: str, said: list[str], tmp_path: Path
+) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=40))]]
+    captures = switch(rows, version=version, mirrors=[[]])
+    device = Device("vnet3", (20, 20), (10, 900))
+    shown = judge(Host([device], snapshots=1, captures=captures), tmp_path)
+
+    assert [rule for rule, _, _ in doubling(shown)] == said
+    assert "shows twice" not in seen(shown.findings[0])[0]
+
+
+def test_a_port_that_lost_nothing_has_no_number_to_correct(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=0, rx_errors=0))]] * 2
+    device = Device("vnet3", (0, 0), (10, 900), more={"statistics/rx_errors": (0, 0)})
+
+    assert doubling(judge(Host([device], captures=switch(rows, version="2.9.2")), tmp_path)) == []
+
+
+def test_the_userspace_datapath_doubles_nothing(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=40))]] * 2
+    device = Device("vnet3", (20, 20), (10, 900))
+    shown = judge(Host([device], captures=switch(rows, version="2.9.2", kind="netdev")), tmp_path, every=True)
+
+    assert doubling(shown) == []
 
 
 def test_without_the_doubling_twice_the_number_is_a_disagreement(tmp_path: Path) -> None:
@@ -485,6 +537,17 @@ def test_what_a_policer_drops_is_told_by_tc_alone(rate: int, expected: str, tmp_
 
     assert (finding.subject.name, finding.symptom.counter) == ("vnet3 ingress", "qdisc.drops")
     assert (cause(finding), finding.symptom.delta) == (expected, 18)
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(1000, "ovs-policing"), (0, "tc-police")])
+def test_one_snapshot_of_a_policer_that_has_dropped(rate: int, expected: str, tmp_path: Path) -> None:
+    row = interface("vnet3", 1, ingress_policing_rate=rate, ingress_policing_kpkts_rate=0)
+    captures = switch([[row]], mirrors=[[]])
+    captures |= {"host/0/tc-qdisc": QDISCS.format(p=100, d=18), "host/0/tc-filter": FILTER.format(p=100, d=18)}
+    host = Host([Device("vnet3", (0, 0), (10, 900))], snapshots=1, captures=captures)
+    (finding,) = judge(host, tmp_path).findings
+
+    assert (finding.symptom.state, finding.verdict, cause(finding)) == ("unknown", "likely", expected)
 
 
 def test_the_path_to_a_port_leads_through_the_switch(tmp_path: Path) -> None:

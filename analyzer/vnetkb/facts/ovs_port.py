@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vnetkb.facts import ovs_twice
 from vnetkb.facts.device import provides
 from vnetkb.facts.model import Fact
 from vnetkb.language import tr
@@ -95,6 +96,28 @@ def _sent_by_flows(device: DeviceFacts) -> Fact:
     if moved is None:
         return Fact(name, missing=(capture,), why_unknown=device.why(capture))
     return Fact(name, moved, captures=device.tables.paths(capture))
+
+
+@provides("ovs.losses_shown")
+def _losses_shown(device: DeviceFacts) -> Fact:
+    name, found = "ovs.losses_shown", ovs_twice.shown(device)
+    if found is None:
+        return Fact(name, why_unknown=tr("Open vSwitch shows no drop and no error of it"))
+    return Fact(name, found.how, captures=found.captures)
+
+
+@provides("ovs.losses_numbers")
+def _losses_numbers(device: DeviceFacts) -> Fact:
+    name, found = "ovs.losses_numbers", ovs_twice.shown(device)
+    if found is None:
+        return Fact(name, why_unknown=tr("Open vSwitch shows no drop and no error of it"))
+    said = tr(
+        "{tool} shows {value}, the device itself {own}",
+        tool=f"{found.tool}{found.field}",
+        value=found.value,
+        own=found.own,
+    )
+    return Fact(name, said, captures=found.captures)
 
 
 @provides("log.over_mtu")

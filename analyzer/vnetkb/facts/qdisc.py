@@ -12,7 +12,7 @@ from vnetkb.facts.subject import Counted
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.model import Value, Witness
@@ -142,27 +142,61 @@ def _overlimits(qdisc: QdiscFacts) -> Fact:
     return qdisc.moved("qdisc.overlimits", "overlimits")
 
 
-def _police_drops(qdisc: QdiscFacts) -> Fact:
-    """How far the policers' own numbers moved, on the side of this discipline."""
-    name = "qdisc.police_drops"
-    tables = qdisc.tables
-    sums: list[int | None] = []
-    for n in tables.snapshots:
-        filters = tables.get("tc-filter", n)
-        if filters is None:
-            return Fact(name, missing=("tc-filter",), why_unknown=tables.why("tc-filter", n))
+def _policed(qdisc: QdiscFacts, sides: Collection[str]) -> tuple[int | None, ...]:
+    """What the policers on some sides of the device have dropped, by their own numbers, in each snapshot."""
+    found: list[int | None] = []
+    for n in qdisc.tables.snapshots:
+        filters = qdisc.tables.get("tc-filter", n)
         mine = [
             action.drops or 0
-            for one in filters
-            if one.dev == qdisc.device.name and (one.side == "root") == (qdisc.side == "root")
+            for one in filters or ()
+            if one.dev == qdisc.device.name and one.side in sides
             for action in one.actions
             if action.kind == "police"
         ]
-        sums.append(sum(mine) if mine else 0)
+        found.append(None if filters is None else sum(mine))
+    return tuple(found)
+
+
+def _sides(qdisc: QdiscFacts) -> tuple[str, ...]:
+    return ("root",) if qdisc.side == "root" else ("ingress", "egress")
+
+
+def _unpoliced(qdisc: QdiscFacts, name: str, sums: Sequence[int | None]) -> Fact:
+    n = qdisc.tables.snapshots[sums.index(None)] if None in sums else None
+    return Fact(name, missing=("tc-filter",), why_unknown=qdisc.tables.why("tc-filter", n))
+
+
+def _police_drops(qdisc: QdiscFacts) -> Fact:
+    """How far the policers' own numbers moved, on the side of this discipline."""
+    name, sums = "qdisc.police_drops", _policed(qdisc, _sides(qdisc))
+    if None in sums:
+        return _unpoliced(qdisc, name, sums)
     if len(sums) < 2:  # noqa: PLR2004
         return Fact(name, missing=("tc-filter",), why_unknown=tr("it needs two snapshots"))
     moved = difference(sums[0], sums[-1], same_device=True, u32=False)
-    return Fact(name, moved, captures=tables.paths("tc-filter"))
+    return Fact(name, moved, captures=qdisc.tables.paths("tc-filter"))
+
+
+def _total_policed(qdisc: QdiscFacts) -> Fact:
+    """What the policers on the side of this discipline have dropped since they were put there."""
+    name, sums = "qdisc.policed", _policed(qdisc, _sides(qdisc))
+    if not sums or sums[-1] is None:
+        return _unpoliced(qdisc, name, sums)
+    return Fact(name, sums[-1], captures=qdisc.tables.paths("tc-filter")[-1:])
+
+
+def _policed_by_ovs(qdisc: QdiscFacts) -> Fact:
+    """The same of those at the entrance of a port for which Open vSwitch has an ingress policing rate."""
+    name, sums = "qdisc.policed_by_ovs", _policed(qdisc, ("ingress",))
+    rates = [qdisc.device.fact(each) for each in ("ovs.policing_rate", "ovs.policing_packets")]
+    if all(rate.value is None for rate in rates):
+        return Fact(name, missing=rates[0].missing, why_unknown=rates[0].why_unknown)
+    if not sums or sums[-1] is None:
+        return _unpoliced(qdisc, name, sums)
+    paths = (*qdisc.tables.paths("tc-filter")[-1:], *rates[0].captures[-1:])
+    is_set = qdisc.side == "ingress" and any(rate.value for rate in rates)
+    return Fact(name, sums[-1] if is_set else 0, captures=paths)
 
 
 def _filters(qdisc: QdiscFacts) -> Fact:
@@ -182,5 +216,7 @@ PROVIDERS: dict[str, Callable[[QdiscFacts], Fact]] = {
     "qdisc.backlog": _backlog,
     "qdisc.overlimits": _overlimits,
     "qdisc.police_drops": _police_drops,
+    "qdisc.policed": _total_policed,
+    "qdisc.policed_by_ovs": _policed_by_ovs,
     "qdisc.filters": _filters,
 }

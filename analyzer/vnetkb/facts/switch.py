@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _BETWEEN = re.compile(r"[(),]")
 _NUMBERS = re.compile(r"[0-9]+")
 KERNEL = "system"
+REFRESH_S = 5.0
 
 
 class Mirror(NamedTuple):
@@ -44,6 +45,10 @@ class Switch:
     def __init__(self, tables: Tables) -> None:
         """Keep the tables; nothing is joined yet."""
         self.tables = tables
+        # Each of hundreds of ports asks for its own.
+        self._datapath_ports: dict[int, dict[str, Any]] = {}
+        self._openflow_ports: dict[int, dict[tuple[str, str], Any]] = {}
+        self._rows: dict[int, dict[str, dict[str, Any]]] = {}
 
     @cached_property
     def version(self) -> tuple[int, ...] | None:
@@ -57,6 +62,20 @@ class Switch:
             text = self.tables.once("ovs-version")
         numbers = tuple(int(part) for part in _NUMBERS.findall(text or "")[:3])
         return numbers or None
+
+    @cached_property
+    def refresh_s(self) -> float:
+        """After how many seconds at the latest the statistics in the database are refreshed.
+
+        vswitch.xml, other_config:stats-update-interval, in milliseconds and 5 s at the least.
+        """
+        rows = self.tables.once("ovs-open-vswitch") or ()
+        settings = [row["other_config"] for row in rows if isinstance(row.get("other_config"), dict)]
+        asked = [one.get("stats-update-interval") for one in settings]
+        known = [
+            int(text) / 1000 for text in asked if isinstance(text, str) and text.isascii() and text.isdigit()
+        ]
+        return max([REFRESH_S, *known])
 
     @cached_property
     def interfaces(self) -> dict[str, dict[str, Any]]:
@@ -197,21 +216,31 @@ class Switch:
 
     def datapath_port(self, interface: str, n: int) -> Any:  # noqa: ANN401 - as the parser types it
         """Return the port of a datapath that ``dpctl/show -s`` of snapshot ``n`` shows for the interface."""
-        for datapath in self.tables.get("ovs-datapath", n) or ():
-            for port in datapath.ports:
-                if port.name == interface:
-                    return port
-        return None
+        if n not in self._datapath_ports:
+            self._datapath_ports[n] = {
+                port.name: port
+                for datapath in reversed(self.tables.get("ovs-datapath", n) or ())
+                for port in reversed(datapath.ports)
+            }
+        return self._datapath_ports[n].get(interface)
+
+    def interface(self, name: str, n: int) -> dict[str, Any] | None:
+        """Return the row of the table Interface of snapshot ``n``."""
+        if n not in self._rows:
+            self._rows[n] = {str(row.get("name")): row for row in self.tables.get("ovs-interface", n) or ()}
+        return self._rows[n].get(name)
 
     def openflow_port(self, interface: str, n: int) -> Any:  # noqa: ANN401 - as the parser types it
         """Return the port that ``ovs-ofctl dump-ports`` of snapshot ``n`` shows for the interface."""
-        row, bridge = self.interfaces.get(interface), self.bridge_of.get(interface)
+        if n not in self._openflow_ports:
+            rows = self.tables.get("ovs-dump-ports", n) or ()
+            self._openflow_ports[n] = {(port.bridge, port.port): port for port in reversed(rows)}
+        row, bridge = self.interfaces.get(interface), self.bridge_of.get(interface) or ""
         number = row.get("ofport") if row is not None else None
-        wanted = {"LOCAL" if number == LOCAL else str(number), interface}
-        for port in self.tables.get("ovs-dump-ports", n) or ():
-            if port.bridge == bridge and port.port in wanted:
-                return port
-        return None
+        ports = self._openflow_ports[n]
+        return ports.get((bridge, "LOCAL" if number == LOCAL else str(number))) or ports.get(
+            (bridge, interface)
+        )
 
 
 LOCAL = 65534  # OFPP_LOCAL, the bridge's own port

@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.facts import ovs_twice
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.model import Witness
 from vnetkb.facts.switch import KERNEL
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from vnetkb.facts.device import DeviceFacts
-
-# Open vSwitch refreshes the statistics in its database every 5 s (vswitch.xml,
-# other_config:stats-update-interval).
-OVS_REFRESH_S = 5.0
-
 
 # Where Open vSwitch names a statistic in its own way (lib/netdev-linux.c and vswitchd/bridge.c IFACE_STATS).
 OVS_NAMES = {
@@ -33,8 +29,6 @@ SWAPPED = {
     for one, other in (("rx", "tx"), ("tx", "rx"))
     for what in ("packets", "bytes", "errors", "dropped")
 }
-# What Open vSwitch 2.5 to 2.13 adds the device's own numbers onto (netdev_linux_get_stats).
-DOUBLED = ("rx_errors", "tx_errors", "rx_dropped", "tx_dropped")
 # Columns of `ip -s link` and what people call them; the JSON keys are the statistic without its direction.
 IP_LINK_NAMES = {"missed_errors": "missed", "nohandler": "nohandler", "over_errors": "overrun"}
 OTHER_WAY = {"tx": "rx", "rx": "tx"}
@@ -51,7 +45,8 @@ NET_DEV_NAMES = {
 class _View(NamedTuple):
     """How one tool's count is read: its name, its capture, its age in seconds at most, and the reading.
 
-    ``times`` is 2 where the tool is known to show twice the number.
+    ``times`` is 2 where the bundle's numbers show that the tool shows each packet twice; ``perhaps`` is true
+    where it may do so and they do not tell.
     """
 
     label: str
@@ -59,6 +54,7 @@ class _View(NamedTuple):
     lag_s: float
     read: Callable[[DeviceFacts, int], int | None]
     times: int = 1
+    perhaps: bool = False
 
 
 def of(device: DeviceFacts, field: str, delta: int | None, peak_rate: float) -> tuple[Witness, ...]:
@@ -112,9 +108,11 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
         device.tables.seconds_apart("sysfs-net", view.capture, n) or 0.0
         for n in (snapshots[0], snapshots[-1])
     ]
-    apart = abs(moved / view.times - delta)
     tolerance = int(rate * (sum(gaps) + view.lag_s) + 1)
-    return Witness(view.label, moved, apart <= tolerance, paths, tolerance)
+    agrees: bool | None = abs(moved / view.times - delta) <= tolerance
+    if not agrees and view.perhaps and abs(moved / 2 - delta) <= tolerance:
+        agrees = None
+    return Witness(view.label, moved, agrees, paths, tolerance)
 
 
 def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
@@ -149,26 +147,21 @@ def _ovs_views(device: DeviceFacts, field: str) -> list[_View]:
     if kind == "tap" or (kind == "internal" and datapath != KERNEL):
         # lib/netdev-linux.c netdev_tap_get_stats swaps these for taps that ovs-vswitchd itself holds.
         key = SWAPPED.get(key, key)
-    doubled = device.topology.ovs_doubles and datapath == KERNEL and kind == "" and key in DOUBLED
-    times = 2 if doubled else 1
-    note = tr(", which this version shows twice") if doubled else ""
+    shown = ovs_twice.shown(device) if key in ovs_twice.FIELDS else None
+    times = 2 if shown is not None and shown.how == ovs_twice.TWICE else 1
+    perhaps = shown is not None and shown.how == ovs_twice.OPEN and bool(device.topology.ovs_doubles)
+    note = tr(", which it shows twice here") if times > 1 else ""
     return [
-        _View(f"ovs-vsctl statistics:{key}{note}", "ovs-interface", OVS_REFRESH_S, partial(_ovs, key), times),
-        _View(f"ovs-appctl dpctl/show {key}{note}", "ovs-datapath", 0.0, partial(_datapath, key), times),
-        _View(f"ovs-ofctl dump-ports {key}{note}", "ovs-dump-ports", 0.0, partial(_openflow, key), times),
+        _View(
+            f"{view.tool}{key}{note}",
+            view.capture,
+            switch.refresh_s if view.late else 0.0,
+            partial(view.read, key),
+            times,
+            perhaps,
+        )
+        for view in ovs_twice.VIEWS
     ]
-
-
-def _datapath(key: str, device: DeviceFacts, n: int) -> int | None:
-    port = device.topology.switch.datapath_port(device.name, n)
-    value: int | None = port.counters.get(key) if port is not None else None
-    return value
-
-
-def _openflow(key: str, device: DeviceFacts, n: int) -> int | None:
-    port = device.topology.switch.openflow_port(device.name, n)
-    value: int | None = port.counters.get(key) if port is not None else None
-    return value
 
 
 def _ip_link(direction: str, column: str, device: DeviceFacts, n: int) -> int | None:
@@ -180,14 +173,6 @@ def _column(key: str, device: DeviceFacts, n: int) -> int | None:
     row = (device.tables.get("proc-net-dev", n) or {}).get(device.name)
     value: int | None = getattr(row, key, None)
     return value
-
-
-def _ovs(key: str, device: DeviceFacts, n: int) -> int | None:
-    for row in device.tables.get("ovs-interface", n) or ():
-        if row.get("name") == device.name and isinstance(row.get("statistics"), dict):
-            value = row["statistics"].get(key)
-            return value if isinstance(value, int) else None
-    return None
 
 
 def _libvirt(key: str, device: DeviceFacts, n: int) -> int | None:
