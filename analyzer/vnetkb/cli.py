@@ -365,6 +365,7 @@ def path(
     from vnetkb.facts import build
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.path import path_to
+    from vnetkb.facts.ways import refusal
     from vnetkb.report.as_path import render_path, render_path_json
 
     with speaking(lang):
@@ -375,6 +376,9 @@ def path(
                 known = ", ".join(sorted(devices)) or "none"
                 raise UsageProblem(f"{option} {name}: {bundle} has no such device, expected one of: {known}")
         entrance = devices[since] if since is not None else None
+        no_way = refusal(entrance.topology, entrance.name, to) if entrance is not None else None
+        if no_way is not None:
+            raise UsageProblem(f"--from {since} --to {to}: {no_way}")
         found = path_to(devices[to], "tx_dropped", observations.interval_s, entrance)
         if found is None:
             raise UsageProblem(f"--to {to}: no path to this kind of device is known ({devices[to].kind})")

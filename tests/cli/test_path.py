@@ -51,6 +51,34 @@ def test_where_packets_come_in_comes_first(tree: Path) -> None:
     ]
 
 
+SWITCH = "tests/facts/recorded/switch-6.1.tar.gz"
+
+
+def test_what_the_whole_bridge_counts_is_not_said_of_one_port(tree: Path) -> None:
+    text = path("--to", "vnet3", str(tree / SWITCH)).stdout
+    found = json.loads(path("--to", "vnet3", "--format", "json", str(tree / SWITCH)).stdout)
+
+    (datapath, rules) = found["points"][:2]
+    assert [(one["role"], one["of_all"]) for one in datapath["counts"]] == [("passed", True), ("lost", True)]
+    assert [(one["role"], one["of_all"]) for one in rules["counts"]] == [("lost", True), ("passed", False)]
+    assert "lost (all ports) (ovs_vswitchd.flow_n_packets)" in text
+    assert found["losing"] is None
+
+
+def test_a_way_that_the_settings_do_not_give_is_refused(tree: Path) -> None:
+    done = path("--from", "vnet2", "--to", "mon0", str(tree / SWITCH))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--from vnet2 --to mon0: no mirror leads from vnet2 to mon0" in done.stderr
+
+
+def test_a_way_that_no_packet_took_marks_no_loss(tree: Path) -> None:
+    text = path("--from", "vnet0", "--to", "mon0", str(tree / SWITCH)).stdout
+
+    assert "no flow of the datapath led from vnet0 to mon0" in text
+    assert "lost here" not in text
+
+
 @pytest.mark.parametrize("option", ["--to", "--from"])
 def test_a_device_that_is_not_there(option: str, tree: Path) -> None:
     names = {"--to": "vnet0", option: "vnet9"}

@@ -543,7 +543,10 @@ def test_what_a_policer_drops_is_told_by_tc_alone(rate: int, expected: str, tmp_
 def test_one_snapshot_of_a_policer_that_has_dropped(rate: int, expected: str, tmp_path: Path) -> None:
     row = interface("vnet3", 1, ingress_policing_rate=rate, ingress_policing_kpkts_rate=0)
     captures = switch([[row]], mirrors=[[]])
-    captures |= {"host/0/tc-qdisc": QDISCS.format(p=100, d=18), "host/0/tc-filter": FILTER.format(p=100, d=18)}
+    captures |= {
+        "host/0/tc-qdisc": QDISCS.format(p=100, d=18),
+        "host/0/tc-filter": FILTER.format(p=100, d=18),
+    }
     host = Host([Device("vnet3", (0, 0), (10, 900))], snapshots=1, captures=captures)
     (finding,) = judge(host, tmp_path).findings
 
@@ -563,8 +566,10 @@ def test_the_path_to_a_port_leads_through_the_switch(tmp_path: Path) -> None:
     assert finding.picture.path is not None
     points = {point.id: point for point in finding.picture.path.points}
     assert list(points)[:4] == ["datapath", "rules", "port", "qdisc"]
-    assert (points["datapath"].value("passed"), points["datapath"].value("lost")) == (900, 4)
-    assert (points["rules"].value("lost"), points["rules"].value("passed")) == (20, 130)
+    assert [(one.value, one.of_all) for one in points["datapath"].counts] == [(900, True), (4, True)]
+    assert [(one.value, one.of_all) for one in points["rules"].counts] == [(20, True), (130, False)]
+    assert (points["rules"].value("lost"), points["rules"].value("passed")) == (None, 130)
+    assert [words.point_counts(points["rules"])] == [[("20 lost (all ports)", False), ("130 passed", False)]]
 
 
 def test_what_the_database_shows_late_is_no_disagreement(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vnetkb.kb.explain import Explainer, Explanation
 from vnetkb.kb.load import load_kb
 from vnetkb.parsers import ovs_datapath, ovs_interface
 
@@ -13,6 +14,8 @@ FIXTURES = Path(__file__).parents[1] / "parsers" / "fixtures"
 KB = load_kb()
 NAMES = {(each.tool, each.name) for counter in KB.counters.values() for each in counter.names}
 SHOW = "ovs-appctl dpctl/show -s"
+SHOWS = ("ovs-vsctl list Interface", SHOW)
+EXPLAINER = Explainer(KB, {})
 
 
 def statistics() -> list[str]:
@@ -59,3 +62,54 @@ def test_every_key_of_statistics_is_a_counter(key: str) -> None:
 @pytest.mark.parametrize("name", shown())
 def test_every_number_of_dpctl_show_is_a_counter(name: str) -> None:
     assert (SHOW, name) in NAMES or (SHOW, f"caches: {name}") in NAMES
+
+
+# What `ovs-vsctl list Interface` of ports of DPDK, vhost-user and AF_XDP has printed in public.
+USERSPACE = (
+    *("ovs_tx_failure_drops", "ovs_tx_mtu_exceeded_drops", "ovs_tx_qos_drops", "ovs_rx_qos_drops"),
+    *("ovs_tx_invalid_hwol_drops", "ovs_tx_retries", "rx_mbuf_allocation_errors", "rx_q0_errors"),
+    *("rx_q7_packets", "rx_q12_bytes", "tx_q0_packets", "rx_q0_good_packets", "rx_q0_size_64_packets"),
+    *("tx_q1_guest_notifications", "rx_q0_mbuf_alloc_failed", "flow_director_filter_add_errors"),
+    *("mac_local_errors", "rx_crc_errors", "rx_fcoe_dropped", "rx_fragment_errors", "rx_length_errors"),
+    *("rx_illegal_byte_errors", "rx_mac_short_packet_dropped", "rx_management_dropped"),
+    *("rx_priority0_dropped", "rx_priority7_mbuf_allocation_errors", "tx_management_packets"),
+    *("xsk_queue_0_rx_dropped", "rx_1_to_64_packets", "rx_undersize_errors", "upcall_errors"),
+)
+LINES = (
+    *("lookups", "lookups hit", "lookups missed", "lookups lost", "flows", "masks", "masks hit"),
+    *("masks total", "hit/pkt", "cache", "cache hit", "cache hit-rate", "caches", "caches masks-cache size"),
+)
+
+
+@pytest.mark.parametrize("key", USERSPACE)
+def test_every_statistic_of_a_userspace_port_is_explained_as_the_switchs(key: str) -> None:
+    found = EXPLAINER.explain(f"statistics:{key}")
+
+    assert isinstance(found, Explanation), found
+    assert found.id.startswith(("ovs_port.", "ovs_vport."))
+
+
+@pytest.mark.parametrize("key", [key for key in USERSPACE if key.startswith(("ovs_", "rx_q", "tx_q", "xsk"))])
+def test_those_names_that_are_the_switchs_alone_need_no_tool(key: str) -> None:
+    found = EXPLAINER.explain(key)
+
+    assert isinstance(found, Explanation), found
+    assert found.id.startswith("ovs_port.")
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_line_of_dpctl_show_is_explained(line: str) -> None:
+    found = EXPLAINER.explain(f"dpctl/show -s {line}")
+
+    assert isinstance(found, Explanation), found
+    assert found.id.startswith("ovs_datapath.")
+
+
+def test_every_number_of_a_port_names_the_code_of_open_vswitch() -> None:
+    port = [one for one in KB.counters.values() if one.id.startswith(("ovs_port.", "ovs_datapath."))]
+    shown = [one for one in port if any(each.tool in SHOWS for each in one.names)]
+
+    assert len(shown) > 40
+    for counter in shown:
+        assert re.search(r"\w+\(\)", counter.counted_when), counter.id
+        assert re.search(r"(?:lib|vswitchd)/[\w-]+\.c", counter.counted_when), counter.id

@@ -38,6 +38,7 @@ class PathCount(NamedTuple):
         value: Packets; None when it is not known, which is not zero.
         captures: Members that it was read from.
         why_unknown: Why ``value`` is None, in plain words.
+        of_all: Whether it is a number of the whole bridge or datapath, of which this path is a part only.
     """
 
     role: Role
@@ -45,6 +46,7 @@ class PathCount(NamedTuple):
     value: int | None
     captures: tuple[str, ...] = ()
     why_unknown: str = ""
+    of_all: bool = False
 
 
 class PathPoint(NamedTuple):
@@ -65,8 +67,9 @@ class PathPoint(NamedTuple):
     counts: tuple[PathCount, ...] = ()
 
     def value(self, role: Role) -> int | None:
-        """Return the first known number of a role."""
-        return next((c.value for c in self.counts if c.role == role and c.value is not None), None)
+        """Return the first known number of a role that is this path's own."""
+        own = (c.value for c in self.counts if c.role == role and not c.of_all)
+        return next((value for value in own if value is not None), None)
 
 
 class Path(NamedTuple):
@@ -78,6 +81,7 @@ class Path(NamedTuple):
         losing: Ids of the two neighbours between which packets are lost; None when that is not known.
         lost: Packets lost there; None when unknown.
         seconds: Time that the counts cover.
+        note: What is to be said of the whole path; may be empty.
     """
 
     way: Way
@@ -85,6 +89,7 @@ class Path(NamedTuple):
     losing: tuple[str, str] | None
     lost: int | None
     seconds: float | None
+    note: str = ""
 
 
 BUILDERS: dict[str, Callable[[SymptomFacts], Path | None]] = {}
@@ -122,6 +127,7 @@ class Asked(NamedTuple):
     field: str
     counted: Counted
     seconds: float | None
+    since: str | None = None
 
 
 def path_to(
@@ -139,11 +145,28 @@ def path_to(
     counted = source.counted(field)
     if builder is None or counted is None:
         return None
-    path = builder(cast("SymptomFacts", Asked(source, field, counted, seconds)))
+    asked = Asked(source, field, counted, seconds, since.name if since is not None else None)
+    path = builder(cast("SymptomFacts", asked))
     if path is None:
         return None
     points = path.points if since is None else (*_entrance(since), *path.points)
-    return path._replace(points=points, losing=path.losing if path.lost else None)
+    note = "" if since is None else _unused(since, source.subject.name)
+    return path._replace(points=points, losing=path.losing if path.lost and not note else None, note=note)
+
+
+def _unused(since: DeviceFacts, to: str) -> str:
+    """Say that no flow of the datapath took the way, where flows tell that."""
+    switch = since.topology.switch
+    if switch.bridge_of.get(since.name) is None or to not in switch.bridge_of:
+        return ""
+    if switch.sent_by_flows(to, since.name) != 0:
+        return ""
+    return tr(
+        "no flow of the datapath led from {since} to {to} between the snapshots: the settings allow this "
+        "way, but no packet was seen to take it, and what {to} counts came in by other ports",
+        since=since.name,
+        to=to,
+    )
 
 
 def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:
@@ -153,10 +176,15 @@ def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:
     return (PathPoint("sender", "guest", subject.vm), point) if subject.vm else (point,)
 
 
-def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
+def switch_points(topology: Topology, port: str, since: str | None = None) -> tuple[PathPoint, ...]:
     """What a packet passes inside Open vSwitch on its way to a port: the datapath and the bridge's rules.
 
-    Empty for what is no port of it.
+    What these count is of all that passes them and marked so; only the flows tell what went to the port.
+
+    Args:
+        topology: The joins.
+        port: The port; nothing is returned for what is no port of Open vSwitch.
+        since: The port by which the packets come in; None for all.
     """
     switch, tables = topology.switch, topology.tables
     bridge = switch.bridge_of.get(port)
@@ -164,26 +192,7 @@ def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
         return ()
     kind = switch.datapath_type(port)
     points = [
-        PathPoint(
-            "datapath",
-            "ovs_datapath",
-            datapath.name,
-            "",
-            (
-                count(
-                    "passed",
-                    "ovs_datapath.hit",
-                    datapath.counted("hit"),
-                    tr("{field} was not taken", field="hit"),
-                ),
-                count(
-                    "lost",
-                    "ovs_datapath.lost",
-                    datapath.counted("lost"),
-                    tr("{field} was not taken", field="lost"),
-                ),
-            ),
-        )
+        PathPoint("datapath", "ovs_datapath", datapath.name, "", _of_all(datapath, "hit", "lost"))
         for datapath in ovs_datapath.subjects(topology)
         if datapath.name.partition("@")[0] == kind
     ]
@@ -192,11 +201,22 @@ def switch_points(topology: Topology, port: str) -> tuple[PathPoint, ...]:
     if len(rules) < 2:  # noqa: PLR2004
         dropped = None
     why = "" if dropped is not None else tr("the rules of both ends were not taken")
-    lost = PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why)
-    flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port)
+    lost = PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why, of_all=True)
+    flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port, since)
     why = "" if sent is not None else tr("the datapath's flows of both ends were not taken")
     handed = PathCount("passed", "ovs_datapath.flow_packets", sent, flows, why)
     return (*points, PathPoint("rules", "ovs_bridge", bridge, "", (lost, handed)))
+
+
+def _of_all(source: SubjectSource, passed: str, lost: str) -> tuple[PathCount, PathCount]:
+    """Two counters of what many paths share."""
+    kind = source.subject.kind
+
+    def one(role: Role, field: str) -> PathCount:
+        why = tr("{field} was not taken", field=field)
+        return count(role, f"{kind}.{field}", source.counted(field), why)._replace(of_all=True)
+
+    return one("passed", passed), one("lost", lost)
 
 
 @draws("tap")
@@ -207,7 +227,7 @@ def _tap(symptom: SymptomFacts) -> Path:
     pid = reader.pids[0] if len(reader.pids) == 1 else None
     process = f"{tap.topology.process_name(pid)} {pid}" if pid is not None else None
     port = PathPoint("port", "port", subject.port_of)
-    before = switch_points(tap.topology, tap.name)
+    before = switch_points(tap.topology, tap.name, getattr(symptom, "since", None))
     guest = PathPoint(
         "guest",
         "guest",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vnetkb.facts.deltas import difference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vnetkb.facts.tables import Tables
 
 # What stands between names in the actions of a datapath flow.
@@ -27,8 +29,10 @@ class Mirror(NamedTuple):
         bridge: Its bridge.
         outputs: Interfaces that the copies go to; empty where they go to a VLAN.
         output_vlan: VLAN that the copies go to.
-        sources: Interfaces whose packets are copied; None for all of the bridge.
+        sources: Interfaces whose packets are copied; None for all of the bridge, empty for none.
         copies: Copies that it sent meanwhile, as far as that is known.
+        arriving: Interfaces of which it copies what comes in by them; None for all of the bridge.
+        leaving: Interfaces of which it copies what leaves by them; None for all of the bridge.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Mirror(NamedTuple):
     output_vlan: int | None
     sources: frozenset[str] | None
     copies: int | None
+    arriving: frozenset[str] | None
+    leaving: frozenset[str] | None
 
 
 class Switch:
@@ -149,9 +155,12 @@ class Switch:
         )
 
     def _mirror(self, row: dict[str, Any], bridge: str, values: list[int | None]) -> Mirror:
-        chosen = {*several(row.get("select_src_port")), *several(row.get("select_dst_port"))}
+        arriving = several(row.get("select_src_port"))
+        leaving = several(row.get("select_dst_port"))
+        chosen = {*arriving, *leaving}
         vlans = several(row.get("output_vlan"))
-        everything = row.get("select_all") is True or not chosen
+        # vswitchd/bridge.c mirror_configure: without select_all only the ports that are named.
+        everything = row.get("select_all") is not False and (row.get("select_all") is True or not chosen)
         moved = difference(values[0], values[-1], same_device=None, u32=False) if len(values) > 1 else None
         return Mirror(
             str(row.get("name") or ""),
@@ -160,6 +169,8 @@ class Switch:
             int(vlans[0]) if vlans and vlans[0].isdigit() else None,
             None if everything else frozenset(self._interfaces_of(chosen)),
             moved,
+            None if everything else frozenset(self._interfaces_of(arriving)),
+            None if everything else frozenset(self._interfaces_of(leaving)),
         )
 
     def _interfaces_of(self, ports: Any) -> tuple[str, ...]:  # noqa: ANN401 - any iterable of UUIDs
@@ -177,19 +188,25 @@ class Switch:
         rows = self.tables.once(f"ovs-{column}") or ()
         return next((row for row in rows if str(row.get("_uuid")) in wanted), None)
 
-    def sent_by_flows(self, interface: str) -> int | None:
+    def sent_by_flows(self, interface: str, since: str | None = None) -> int | None:
         """Return how many packets the datapaths' flows sent to the interface between the snapshots.
 
         Of a flow that is new its whole count; those that went meanwhile are missed, so it is a lower bound.
         None where the flows were not taken.
+
+        Args:
+            interface: Name of the interface.
+            since: The interface by which they came in; None for any.
         """
-        return self._moved_by_flows(lambda actions: interface in _BETWEEN.split(actions))
+        return self._moved_by_flows(
+            lambda row: since in {None, row.in_port} and interface in _BETWEEN.split(row.actions)
+        )
 
     def dropped_by_flows(self) -> int | None:
         """Return how many packets went to flows of the datapaths whose action is ``drop``, as above."""
-        return self._moved_by_flows(lambda actions: actions == "drop")
+        return self._moved_by_flows(lambda row: row.actions == "drop")
 
-    def _moved_by_flows(self, wanted: Any) -> int | None:  # noqa: ANN401 - a test of a text
+    def _moved_by_flows(self, wanted: Callable[[Any], bool]) -> int | None:
         snapshots = [
             {(row.datapath, row.match): row for row in rows}
             for n in self.tables.snapshots
@@ -200,7 +217,7 @@ class Switch:
         first, last = snapshots[0], snapshots[-1]
         moved = 0
         for key, row in last.items():
-            if wanted(row.actions):
+            if wanted(row):
                 before = first[key].packets if key in first else 0
                 moved += row.packets - before if row.packets >= before else row.packets
         return moved
@@ -248,4 +265,6 @@ LOCAL = 65534  # OFPP_LOCAL, the bridge's own port
 
 def several(value: object) -> list[str]:
     """Members of an OVSDB set, which stands for a single member without its set."""
+    if value is None:
+        return []
     return [str(item) for item in value] if isinstance(value, list) else [str(value)]

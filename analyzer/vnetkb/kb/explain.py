@@ -33,8 +33,8 @@ _REASON = re.compile(r"\b((?:SKB|OVS|QDISC)_DROP_(?:REASON_)?[A-Z0-9_]+)\b")
 _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 # Names that libvirt, OpenStack and people give to the devices of virtual machines, with their number.
 _NUMBERED = re.compile(r"\b(vnet|macvtap|tap)\d+\b")
-# Queues of virtio_net's statistics: `rx0_drops` is `rxN_drops`.
-_QUEUE = re.compile(r"\b([rt]x)\d+_")
+# Queues in names of statistics: `rx0_drops` is `rxN_drops`, `rx_q3_errors` is `rx_qN_errors`.
+_QUEUE = re.compile(r"\b([rt]x(?:_q|_priority)?|xsk_queue_)\d+_")
 # A device in the words of a command, and the kind of its counters: `ip -s link show vnet3 TX dropped`.
 _DEVICE = re.compile(
     r"(?:\b(?:show|dev)\s+)*\b(?:(?P<tap>vnet\d+|tap[0-9a-f][\w-]*)|(?P<macvtap>macvtap\d+)|(?P<bond>bond\d+)"

@@ -197,6 +197,7 @@ def _path(path: Path) -> dict[str, Any]:
                         "value": count.value,
                         "captures": list(count.captures),
                         "why_unknown": count.why_unknown or None,
+                        "of_all": count.of_all,
                     }
                     for count in point.counts
                 ],

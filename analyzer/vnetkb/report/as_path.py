@@ -30,6 +30,8 @@ def render_path(path: Path) -> str:
         lines.append(f"{ljust(kind, kinds)}  {ljust(name, names)}  {counts[0]}".rstrip())
         lines.extend(f"  |{' ' * (kinds + names + 1)}{more}" for more in counts[1:])
         before = point.id
+    if path.note:
+        lines.append(path.note)
     return "\n".join(lines) + "\n"
 
 
@@ -66,6 +68,7 @@ def path_document(path: Path) -> dict[str, Any]:
         "seconds": path.seconds,
         "losing": list(path.losing) if path.losing else None,
         "lost": path.lost,
+        "note": path.note,
         "points": [
             {
                 "id": point.id,
@@ -79,6 +82,7 @@ def path_document(path: Path) -> dict[str, Any]:
                         "value": count.value,
                         "captures": list(count.captures),
                         "why_unknown": count.why_unknown,
+                        "of_all": count.of_all,
                     }
                     for count in point.counts
                 ],

@@ -291,17 +291,25 @@ def point_detail(point: PathPoint) -> str:
 
 def point_counts(point: PathPoint) -> list[Counted]:
     """Return the numbers of a point; one that is not known says so, for it is not zero."""
-    return [Counted(point_count(count), count.role == "lost" and bool(count.value)) for count in point.counts]
+    return [
+        Counted(point_count(count), count.role == "lost" and bool(count.value) and not count.of_all)
+        for count in point.counts
+    ]
 
 
 def point_count(count: PathCount) -> str:
     """Return one number of a point of the path."""
     if count.value is None:
         return tr("not known")
-    return tr(ROLES[count.role], count=grouped(count.value))
+    return tr((ROLES_OF_ALL if count.of_all else ROLES)[count.role], count=grouped(count.value))
 
 
 ROLES = {"passed": mark("{count} passed"), "lost": mark("{count} lost"), "waiting": mark("{count} waiting")}
+ROLES_OF_ALL = {
+    "passed": mark("{count} passed (all ports)"),
+    "lost": mark("{count} lost (all ports)"),
+    "waiting": mark("{count} waiting (all ports)"),
+}
 
 
 def lost_here(lost: int | None) -> str:
