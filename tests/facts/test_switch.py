@@ -579,3 +579,48 @@ def test_what_the_database_shows_late_is_no_disagreement(tmp_path: Path) -> None
 
     assert [one.agrees for one in shown.findings[0].witnesses] == [None]
     assert [one.text for one in shown.notices if "moved by" in one.text] == []
+
+
+WRITTEN = Path(__file__).parents[1] / "parsers" / "fixtures" / "written"
+IDS = {"br0": 3, "vnet0": 7, "mon0": 8, "vx0": 9}
+
+
+@pytest.mark.parametrize(("version", "times"), [("2.5", 2), ("2.13", 2), ("2.17", 1)])
+def test_a_switch_of_each_old_layout_is_read_and_its_doubling_told(
+    version: str, times: int, tmp_path: Path
+) -> None:
+    names = ("ovs-interface", "ovs-mirror", "ovs-dump-ports", "ovs-datapath", "ovs-dump-flows", "ovs-upcall")
+    captures = {
+        f"host/{n}/{name}": (WRITTEN / f"{name}.ovs-{version}").read_text(encoding="utf-8")
+        for name in names
+        for n in (0, 1)
+    }
+    captures["host/0/ovs-version"] = (WRITTEN / f"ovs-version.ovs-{version}").read_text(encoding="utf-8")
+    ids = {name: f"00000000-0000-4000-8000-{number:012x}" for name, number in IDS.items()}
+    ports = [{"_uuid": f"#p{name}", "name": name, "interfaces": one} for name, one in ids.items()]
+    captures["host/0/ovs-port"] = table(*ports)
+    bridge = {"_uuid": "#b", "name": "br0", "datapath_type": "", "ports": [f"#p{name}" for name in ids]}
+    captures["host/0/ovs-bridge"] = table(bridge)
+    device = Device("vnet0", (42, 42), (5000, 5000))
+    shown = judge(Host([device], captures=captures), tmp_path, every=True)
+
+    (finding,) = shown.findings
+    seen_by = {one.name.partition(" ")[0]: one for one in finding.witnesses}
+    assert set(seen_by) == {"ovs-vsctl", "ovs-appctl", "ovs-ofctl"}
+    assert {one.agrees for one in seen_by.values()} == {True}
+    assert [rule for rule, _, _ in doubling(shown)] == (["ovs-counters-doubled"] if times == 2 else [])
+    assert [one.text for one in shown.notices if "layout" in one.text] == []
+
+
+@pytest.mark.parametrize("name", ["ovs-datapath", "ovs-dump-ports", "ovs-interface"])
+def test_an_unknown_layout_is_named_and_gives_no_number(name: str, tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops))] for drops in (0, 20)]
+    captures = switch(rows) | {f"host/{n}/{name}": "vnet3 20 20 20\n" for n in (0, 1)}
+    shown = judge(Host([VNET3], captures=captures), tmp_path)
+
+    assert {one.subject for one in shown.notices if "layout is not known" in one.text} == {
+        f"host/{n}/{name}" for n in (0, 1)
+    }
+    assert shown.findings[0].symptom.delta == 20
+    tool = {"ovs-datapath": "ovs-appctl", "ovs-dump-ports": "ovs-ofctl", "ovs-interface": "ovs-vsctl"}[name]
+    assert not [one for one in shown.findings[0].witnesses if one.name.startswith(tool)]

@@ -53,8 +53,8 @@ def test_datapath_of_every_version(version: str) -> None:
     assert ("upcall_packets" in ports["vnet0"].counters) == (version in ("ovs-3.5", "ovs-4.0"))
 
 
-@pytest.mark.parametrize("version", ["ovs-2.5", "ovs-2.17"])
-def test_datapath_of_the_kernel(version: str) -> None:
+@pytest.mark.parametrize(("version", "dropped"), [("ovs-2.5", 84), ("ovs-2.13", 84), ("ovs-2.17", 42)])
+def test_datapath_of_the_kernel(version: str, dropped: int) -> None:
     (datapath,) = ovs_datapath.parse(text("written", f"ovs-datapath.{version}"))
 
     assert (datapath.name, datapath.hit, datapath.missed, datapath.lost, datapath.flows) == (
@@ -73,7 +73,7 @@ def test_datapath_of_the_kernel(version: str) -> None:
         "rx_frame_err": 0,
         "tx_packets": 5000,
         "tx_errors": 0,
-        "tx_dropped": 42,
+        "tx_dropped": dropped,
         "tx_aborted_errors": 0,
         "tx_carrier_errors": 0,
         "collisions": 0,
@@ -114,8 +114,9 @@ def test_coverage_upcalls_memory_and_learned_addresses(version: str) -> None:
     assert fdb.moved == (4 if version == "ovs-4.0" else 0)
 
 
-def test_upcalls_of_2_5() -> None:
-    (row,) = ovs_upcall.parse(text("written", "ovs-upcall.ovs-2.5"))
+@pytest.mark.parametrize("version", ["2.5", "2.13", "2.17"])
+def test_upcalls_of_old_versions(version: str) -> None:
+    (row,) = ovs_upcall.parse(text("written", f"ovs-upcall.ovs-{version}"))
 
     assert (row.flows, row.average, row.most, row.limit, row.dump_ms) == (12, 10, 48, 200000, 1)
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.text import integer, lines
+from vnetkb.parsers.text import lines, natural
 
 _DATAPATH = re.compile(r"(\S+@\S+):")
 _PORT = re.compile(r"port ([0-9]{1,10}): (\S+)(?: \(([^:)]*)(?::.*)?\))?(?:; .*)?")
@@ -114,9 +114,9 @@ def _take(text: str, line: int, totals: dict[str, int], ports: list[DatapathPort
         pairs = dict(_KEY.findall(text.removeprefix(head)))
         if not {"hit", "missed", "lost"} <= set(pairs):
             raise ParseError(text, "'lookups: hit:N missed:N lost:N'", line)
-        totals.update((key, integer(pairs[key], key, line)) for key in ("hit", "missed", "lost"))
+        totals.update((key, natural(pairs[key], key, line)) for key in ("hit", "missed", "lost"))
     elif head == "flows:":
-        totals["flows"] = integer(text.removeprefix(head).strip(), "flows", line)
+        totals["flows"] = natural(text.removeprefix(head).strip(), "flows", line)
     elif head == "port":
         match = _PORT.fullmatch(text)
         if match is None:
@@ -145,4 +145,4 @@ def _counters(text: str, line: int) -> dict[str, int | None]:
 
 
 def _number(text: str, what: str, line: int) -> int | None:
-    return None if text == _UNKNOWN else integer(text, what, line)
+    return None if text == _UNKNOWN else natural(text, what, line)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
 from vnetkb.parsers.ethtool_blocks import parse as blocks
-from vnetkb.parsers.text import integer, lines
+from vnetkb.parsers.text import lines, natural
 
 _PORT = re.compile(r"port\s+(\S+): rx (.*)")
 _UNKNOWN = "?"
@@ -86,7 +86,7 @@ def _counters(text: str, names: dict[str, str], line: int) -> dict[str, int | No
         if not equals:
             raise ParseError(word, "'name=number'", line)
         if key in names:
-            found[names[key]] = None if value == _UNKNOWN else integer(value, key, line)
+            found[names[key]] = None if value == _UNKNOWN else natural(value, key, line)
     if not {names["pkts"], names["drop"]} <= set(found):
         raise ParseError(text, "pkts and drop", line)
     return found

@@ -54,6 +54,17 @@ def integer(text: str, what: str, line: int | None = None) -> int:
     return int(text)
 
 
+def natural(text: str, what: str, line: int | None = None) -> int:
+    """Return a decimal integer that is not negative, as every count is.
+
+    Raises:
+        ParseError: `text` is not such an integer; `what` says which number was expected.
+    """
+    if text.startswith("-"):
+        raise ParseError(text, f"a count as {what}", line)
+    return integer(text, what, line)
+
+
 def task_lines(data: bytes, file: str) -> Iterator[tuple[int, int, str, int]]:
     """Yield (pid, tid, text, line number) for each `grep -H` line of /proc/PID/task/TID/`file`.
 
