@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vnetkb.kb.address import address
+from vnetkb.kb.address import address, published
 from vnetkb.kb.explain import Explainer, Explanation, drop_reasons
 from vnetkb.kb.load import load_kb
 
@@ -45,6 +45,15 @@ def test_every_item_is_where_a_report_says_it_is(built: Path, language: str) -> 
         for identity in items:
             area = KB.rules[identity].area if kind == "rule" else ""
             assert known[f"kb:{kind}", identity] == str(address(kind, identity, area))
+
+
+def test_whatever_a_finding_can_be_about_has_a_place(built: Path) -> None:
+    known = {address for (kind, _name), address in inventory(built / "en/objects.inv").items()}
+    watched = {(each.subject, each.counter) for each in KB.symptoms.values()}
+    assert len({subject for subject, _counter in watched}) > 10
+    places = [published(KB, "counter", counter) for _subject, counter in sorted(watched)]
+    places += [published(KB, "rule", rule.id) for rule in KB.rules.values()]
+    assert [str(place) for place in places if str(place) not in known] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

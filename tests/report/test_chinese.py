@@ -131,3 +131,17 @@ def test_explain_answers_in_chinese(
     assert expected in answer
     assert [section.label for section in found.sections if not CHINESE.search(section.label)] == []
     assert english(answer) == []
+
+
+def test_the_command_that_opens_the_reference_opens_it_in_chinese(chinese: KnowledgeBase) -> None:
+    bundle = next(each for each in BUNDLES if each.name.startswith("vm-stopped-guest-6.12"))
+    opened = "vnetkb docs tap-ring-reader-stopped"
+    address = "reference/rules/tap.html#tap-ring-reader-stopped"
+    with speaking(Language.CHINESE):
+        found = diagnosed(bundle, chinese)
+        assert f"{opened} --lang zh   [{address}]" in render_text(found)
+        assert f"`{opened} --lang zh` (`{address}`)" in render_markdown(found)
+        assert f"<code>{opened} --lang zh</code>" in render_html(found)
+    in_english = diagnosed(bundle, load_kb())
+    assert f"{opened}   [{address}]" in render_text(in_english)
+    assert f"<code>{opened}</code>" in render_html(in_english)
