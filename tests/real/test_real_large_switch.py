@@ -3,8 +3,8 @@
 
 Nothing is timed here: what would stall the daemon must not have been asked, all else must be there, and no
 packet may have been lost meanwhile. The play itself tells how long the daemon took to answer. One run on two
-busy cores, with 100 004 rules and 84 373 flows: two snapshots 3 s apart in 7.1 s with 1.2 s of CPU, the slowest
-of 181 answers after 105 ms (103 ms before the collector ran), none of 449 frames lost.
+busy cores, with 100 004 rules and 84 373 flows: two snapshots 3 s apart in 7.1 s with 1.2 s of CPU, the
+slowest of 181 answers after 105 ms (103 ms before the collector ran), none of 449 frames lost.
 """
 
 import json
