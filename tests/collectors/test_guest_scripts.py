@@ -43,7 +43,7 @@ class Guest:
         self.file("sys/class/net/eth0/device/features", "01" * 32 + "\n")
         for tool in ("ip", "tc", "ethtool", "netstat", "nstat", "dmesg"):
             self.command(tool, f'echo "{tool} $*"')
-        self.command("sleep", "case $1 in 30) exec /bin/sleep 30 ;; esac")
+        self.command("sleep", "case $1 in 9) exec /bin/sleep 9 ;; esac")
 
     def file(self, path: str, content: str) -> None:
         """Write a file below the root."""
@@ -196,13 +196,13 @@ def test_tools_that_are_not_there_are_named(guest: Guest, shell: list[str]) -> N
 
 
 def test_a_signal_leaves_nothing_behind(guest: Guest, shell: list[str]) -> None:
-    words = guest.words(shell, "--output", str(guest.out), "--interval", "30")
+    words = guest.words(shell, "--output", str(guest.out), "--interval", "9")
     environment = {"PATH": guest.path, "VNETKB_ROOT_PREFIX": str(guest.root)}
     process = subprocess.Popen(
         words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0, text=True
     )
     assert process.stderr is not None
-    assert "waiting 30 s" in process.stderr.readline()
+    assert "waiting 9 s" in process.stderr.readline()
     os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=40)
 

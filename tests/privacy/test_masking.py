@@ -447,6 +447,7 @@ def test_redact_writes_the_bundle_and_its_map_beside(make: Maker, capsys: pytest
     name_map = make.folder / "masked.map"
     assert re.search(r"^masked +\d+  mac-address$", out, re.MULTILINE)
     assert name_map.stat().st_mode & 0o777 == 0o600
+    assert target.stat().st_mode & 0o777 == 0o600
     assert corpus.VM in name_map.read_text(encoding="latin-1")
     assert read_bundle(target).manifest.masked
     assert main(["redact", str(target)]) == 2
