@@ -147,7 +147,7 @@ OVS_EXTERNAL = pairs(
 FLOWS = (
     f"@ br-int\nNXST_FLOW reply (xid=0x4):\n cookie=0x0, table=0, n_packets=7, priority=10,ip,in_port={TAP},"
     f"dl_dst={GUEST_MAC},nw_src={V4},nw_dst={V4_PUBLIC}/24 actions=load:0x{hex4(V4)}->NXM_OF_ARP_SPA[],output:{PATCH}\n"
-    f" cookie=0x0, ipv6,ipv6_dst={V6},nd_target={LINK_LOCAL} actions=drop\n"
+    f' cookie=0x0, ipv6,ipv6_dst={V6},nd_target={LINK_LOCAL},in_port="{GONE[0]}" actions=output:"{GONE[8]}",output:NXM_OF_IN_PORT[],output:LOCAL\n'
     f" cookie=0x{bare(LOW_MAC)}, arp,arp_tpa={V4} actions=mod_dl_src:{LOW_MAC},load:0x{number(LOW_MAC)}->NXM_NX_ARP_SHA[],"
     f"load:0x{hex4(V4)}->NXM_OF_ARP_SPA[],set_field:{GUEST_MAC}->eth_src,set_field:{V6}->ipv6_src,IN_PORT\n".replace(
         f"cookie=0x{bare(LOW_MAC)}", "cookie=0x7d4b2a1c9f3e5510"
@@ -179,7 +179,9 @@ CORPUS = {
     "tc-filter": f"@ {TAP} ingress\nfilter protocol ip pref 9 u32 chain 0 fh 800::800 order 2048\n"
     f"  match {hex4(V4)}/ffffffff at 12\n  match {hex4(V4_PUBLIC)}/ffffff00 at 16\n"
     f"filter protocol all flower\n  src_mac {GUEST_MAC}\n  dst_ip {V4}\n  src_ip {V6}\n"
-    f"\taction order 1: mirred (Egress Redirect to device {PATCH}) stolen\n",
+    f"\taction order 1: mirred (Egress Redirect to device {PATCH}) stolen\n"
+    f"filter protocol all pref 1 bpf chain 0 handle 0x1 {GONE_PROCESS}.o:[{TENANT}] direct-action id 7 name {TENANT} tag 1234567890abcdef\n"
+    f"\taction order 2: gact action drop\n\tcookie {TENANT.encode().hex()}\n",
     "proc-status": f"/proc/4711/task/4711/status:Name:\t{PROCESS}\n/proc/4711/task/4711/status:State:\tS (sleeping)\n"
     "/proc/4711/task/4712/status:Name:\tCPU 0/KVM\n",
     "task-schedstat": "/proc/4711/task/4711/schedstat:1 2 3\n",

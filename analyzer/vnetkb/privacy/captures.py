@@ -17,6 +17,7 @@ from vnetkb.privacy.logs import (
     devices_in_switch_log,
     mask_kernel_log,
     mask_switch_log,
+    ports_in_flows,
 )
 from vnetkb.privacy.pseudonyms import parse_ipv6
 from vnetkb.privacy.text import is_address
@@ -97,6 +98,10 @@ _DEVICE_ATTRIBUTES = frozenset(("dev", "bridge", "tap"))
 _ETHTOOL_HEAD = re.compile(r"((?:Features|Channel parameters) for )(.*):$")
 _HOME = re.compile(r"(/(?:home|Users|export/home|var/home)/)([^/ :\"',]+)")
 _MAIL = re.compile(r"[0-9A-Za-z._+-]+@[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)+")
+_WORDS = re.compile(r"match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?[0-9]+)")
+_PROGRAM = re.compile(r"(?<![^ ])([^ :]+):\[([^] ]+)\]")
+_PROGRAM_NAME = re.compile(r" name ([^ ]+) tag ")
+_COOKIE = re.compile(r"(cookie )([0-9a-f]+)")
 _LINE = "\n"
 _WINDOWS_NAMES = frozenset(("Name", "NetConnectionID"))
 _WINDOWS_MACS = frozenset(("Mac", "MACAddress", "NetworkAddress"))
@@ -292,6 +297,8 @@ def _cmdline(text: str) -> Iterator[tuple[str, str]]:
 _LOGS: dict[str, Callable[[str, frozenset[str]], Iterator[str]]] = {
     "kernel-log": devices_in_kernel_log,
     "ovs-log": devices_in_switch_log,
+    "ovs-dump-flows": ports_in_flows,
+    "ovs-datapath-flows": ports_in_flows,
 }
 _HARVEST: dict[str, Callable[[str], Iterator[tuple[str, str]]]] = {
     "sysfs-net": _sysfs,
@@ -645,8 +652,15 @@ def _mask_filter(text: str, context: Context) -> str:
         masked = context.pseudonyms.ipv4(address).split(".")
         return f"match {''.join(f'{int(octet):02x}' for octet in masked)}/{found[2]} at {found[3]}"
 
-    pattern = re.compile(r"match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?[0-9]+)")
-    return _each_line(text, lambda row: context.text(pattern.sub(words, row)))
+    def program(found: re.Match[str]) -> str:
+        return f"{context.name('text', found[1])}:[{context.name('text', found[2])}]"
+
+    def line(row: str) -> str:
+        row = _PROGRAM.sub(program, _WORDS.sub(words, row))
+        row = _PROGRAM_NAME.sub(lambda found: f" name {context.name('text', found[1])} tag ", row)
+        return context.text(_COOKIE.sub(lambda found: found[1] + "0" * len(found[2]), row))
+
+    return _each_line(text, line)
 
 
 def _mask_sockets(text: str, context: Context) -> str:

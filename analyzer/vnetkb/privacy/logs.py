@@ -28,6 +28,7 @@ _SWITCH = re.compile(
     r"(?:interface|port|member|slave|bond|bridge|mirror|netdev|device|now|open|\) on) [\"']?([^ \"'(),;]+)"
 )
 _MOVED = re.compile(r"hash [0-9]+\) from ([^ ]+) to ([^ ]+)")
+_PORT = re.compile(r"(?:in_port=|in_port\(|output:)\"?([^][\"(), ]+)")
 _CAPITALS = re.compile(r"[A-Z_]+")
 _FIRST_ONES = 3
 _PIPES = 4
@@ -58,6 +59,12 @@ def devices_in_switch_log(text: str, words: frozenset[str]) -> Iterator[str]:
             names = [found[1] for found in _SWITCH.finditer(message[0])]
             names += [name for found in _MOVED.finditer(message[0]) for name in found.groups()]
             yield from _told([*names, *_first(message[0])], words)
+
+
+def ports_in_flows(text: str, words: frozenset[str]) -> Iterator[str]:
+    """Yield the ports that flows name, which may stand in no list that was taken."""
+    for line in text.split("\n"):
+        yield from _told([found[1] for found in _PORT.finditer(line)], words)
 
 
 def _first(message: str) -> list[str]:
