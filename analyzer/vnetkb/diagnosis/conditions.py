@@ -30,6 +30,35 @@ class Outcome(NamedTuple):
     unknown: tuple[Fact, ...] = ()
 
 
+class _Seen:
+    """The different values that a fact had where a test looks, in no order."""
+
+    __slots__ = ("_ends", "known", "unknown")
+
+    def __init__(self, values: Iterable[Value | None]) -> None:
+        known = set(values)
+        self.unknown = None in known
+        known.discard(None)
+        self.known = known
+        self._ends: tuple[Any, Any] | None = None
+
+    def among(self, test: kb.FactTest) -> tuple[bool, bool]:
+        """Whether the test holds for one of them, and whether it fails for one."""
+        if not self.known:
+            return False, False
+        operand: Any = test.operand
+        if test.operator not in {kb.Operator.AT_LEAST, kb.Operator.BELOW}:
+            truths = {bool(COMPARISONS[test.operator](value, operand)) for value in self.known}
+            return True in truths, False in truths
+        # what compares by order is told by the least and the greatest
+        if self._ends is None:
+            numbers: Any = self.known
+            self._ends = min(numbers), max(numbers)
+        low, high = self._ends
+        above, below = bool(high >= operand), bool(low < operand)
+        return (above, below) if test.operator is kb.Operator.AT_LEAST else (below, above)
+
+
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What conditions are evaluated against: facts, behaviours and, for harm, the finding made so far.
@@ -43,6 +72,7 @@ class Situation:
     behaviours_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tested: dict[kb.FactTest, Outcome] = field(default_factory=dict)
     _losing: list[tuple[list[int], list[int | None]]] = field(default_factory=list)
+    _seen: dict[tuple[str, kb.Over], _Seen] = field(default_factory=dict)
 
     @property
     def losing(self) -> tuple[list[int], list[int | None]]:
@@ -52,6 +82,17 @@ class Situation:
             indexes = [index for index, lost in enumerate(drops) if lost]
             self._losing.append((indexes, [drops[index] for index in indexes]))
         return self._losing[0]
+
+    def seen(self, name: str, fact: Fact, over: kb.Over) -> _Seen:
+        """The different values of a fact in the moments that a test looks at."""
+        key = (name, over)
+        found = self._seen.get(key)
+        if found is None:
+            values: Iterable[Value | None] = _extent(fact, over)
+            if over is kb.Over.DROP_SAMPLES:
+                values = _at(self.losing[0], fact.samples)
+            found = self._seen[key] = _Seen(values)
+        return found
 
 
 def evaluate(condition: kb.Condition, situation: Situation) -> Outcome:
@@ -110,18 +151,25 @@ def _combine(outcomes: Sequence[Outcome], *, decisive: bool) -> Outcome:
 
 
 def _compute(test: kb.FactTest, situation: Situation) -> Outcome:
-    source = situation.facts
-    fact = source.fact(test.fact)
+    fact = situation.facts.fact(test.fact)
+    if isinstance(test.operand, kb.FactOperand) or test.hold is kb.Hold.MOST:
+        return _of_series(test, fact, situation)
+    facts = (fact,)
+    if test.over is not None:
+        return _of_all(test, facts, situation.seen(test.fact, fact, test.over))
+    # One value against a constant, which most tests are.
+    if fact.value is None:
+        return Outcome(None, facts, facts)
+    return Outcome(bool(COMPARISONS[test.operator](fact.value, test.operand)), facts)
+
+
+def _of_series(test: kb.FactTest, fact: Fact, situation: Situation) -> Outcome:
+    """Compare value by value: with those of another fact, or weighed by the drops."""
     facts: tuple[Fact, ...] = (fact,)
-    if test.over is None and not isinstance(test.operand, kb.FactOperand):
-        # One value against a constant, which most tests are.
-        if fact.value is None:
-            return Outcome(None, facts, facts)
-        return Outcome(bool(COMPARISONS[test.operator](fact.value, test.operand)), facts)
     values = _extent(fact, test.over)
     others: tuple[Value | None, ...] | None = None
     if isinstance(test.operand, kb.FactOperand):
-        other = source.fact(test.operand.fact)
+        other = situation.facts.fact(test.operand.fact)
         facts = (fact, other)
         times = test.operand.times
         others = _extent(other, test.over)
@@ -138,12 +186,33 @@ def _compute(test: kb.FactTest, situation: Situation) -> Outcome:
             values = tuple([values[index] for index in indexes])
         if others is not None and len(indexes) != len(others):
             others = tuple([others[index] for index in indexes])
-    truths = _truths(test, values, others, in_order=test.hold is kb.Hold.MOST)
+    truths = _truths(test, values, others)
     truth = _held(truths, weights or [1] * len(truths), test.hold)
     mixed = truth is None and test.hold is kb.Hold.ALL and True in truths and False in truths
     if truth is not None or mixed:
         return Outcome(truth, facts)
     return Outcome(None, facts, tuple([f for f in facts if _is_unknown(f, test.over)]))
+
+
+def _of_all(test: kb.FactTest, facts: tuple[Fact, ...], seen: _Seen) -> Outcome:
+    """Whether all values, or any, compare with a constant as they should."""
+    holds, fails = seen.among(test)
+    if test.hold is kb.Hold.ANY:
+        truth = True if holds else None if seen.unknown or not fails else False
+    elif holds and fails:
+        return Outcome(None, facts)
+    else:
+        truth = None if seen.unknown or not (holds or fails) else holds
+    if truth is not None:
+        return Outcome(truth, facts)
+    return Outcome(None, facts, facts if _is_unknown(facts[0], test.over) else ())
+
+
+def _at(indexes: Sequence[int], values: Sequence[Value | None]) -> Sequence[Value | None]:
+    """Those values of a series, as far as it goes."""
+    if indexes and indexes[-1] >= len(values):
+        indexes = [index for index in indexes if index < len(values)]
+    return values if len(indexes) == len(values) else [values[index] for index in indexes]
 
 
 def holding(
@@ -166,6 +235,8 @@ def holding(
             chosen = found if chosen is None else chosen & found
     chosen = chosen or None
     for test in in_drops:
+        if not isinstance(test.operand, kb.FactOperand):
+            continue
         pairs = [
             (i, *pair)
             for i, held, pair in _by_interval(test, situation)
@@ -205,17 +276,13 @@ def _truths(
     test: kb.FactTest,
     values: Sequence[Value | None],
     others: Sequence[Value | None] | None,
-    *,
-    in_order: bool,
 ) -> list[bool | None]:
-    """Compare value by value; of equal values one is enough where neither order nor number matters."""
     compare = COMPARISONS[test.operator]
     if others is not None:
         pairs = zip(values, others, strict=False)
         return [None if a is None or b is None else bool(compare(a, b)) for a, b in pairs]
-    looked_at = values if in_order else set(values)
     operand = test.operand
-    return [None if value is None else bool(compare(value, operand)) for value in looked_at]
+    return [None if value is None else bool(compare(value, operand)) for value in values]
 
 
 def _is_unknown(fact: Fact, over: kb.Over | None) -> bool:

@@ -9,20 +9,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from vnetkb.diagnosis.conditions import Situation, evaluate
+from vnetkb.diagnosis.harm import HarmTable
 from vnetkb.diagnosis.memory import Memory
 from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, conclude, effect_of, judge, standing, worded
 from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
 from vnetkb.facts.model import Notice
 from vnetkb.kb.address import published
-from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, SpeaksOf, Status, facts_of
+from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
 from vnetkb.language import mark, tr, tr_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from vnetkb.facts.model import Observation, Observations
-    from vnetkb.kb.model import Condition, KnowledgeBase, Remedy, Rule, RuleTest
+    from vnetkb.kb.model import KnowledgeBase, Remedy, Rule, RuleTest
     from vnetkb.kb.reference import Capture
 
 SHARED = {
@@ -65,8 +66,8 @@ def diagnose(
     losing = {(one.subject.kind, one.subject.name) for one in chosen}
     chosen, unjudged = _busiest(chosen)
     notices.extend(_unjudged(unjudged))
-    memory: Memory[_Ruling] = Memory()
-    made = [_finding(observation, observations, kb, notices, memory) for observation in chosen]
+    kept = _Kept(Memory(), HarmTable(kb))
+    made = [_finding(observation, observations, kb, notices, kept) for observation in chosen]
     made.sort(key=_worst_first)
     findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
     notices.extend(_advice(observations, kb, losing, devices))
@@ -132,14 +133,14 @@ def _finding(
     observations: Observations,
     kb: KnowledgeBase,
     notices: list[Notice],
-    memory: Memory[_Ruling],
+    kept: _Kept,
 ) -> Finding:
     symptom = observation.symptom
     capped = observation.one_snapshot or symptom.state in {"past", "unknown"}
     situation = Situation(
         observation.facts, observations.behaviours, behaviours_from=observations.behaviours_from
     )
-    judged, verdict, stand = memory.look(
+    judged, verdict, stand = kept.rulings.look(
         (symptom.counter, capped, symptom.between, symptom.state),
         situation,
         partial(_rule_on, kb, observation, observations, situation, capped=capped),
@@ -156,7 +157,7 @@ def _finding(
         if one.conflict
     )
     cause = kb.rules[verdict.cause] if verdict.cause else None
-    harm, reason = _harm(observation, situation, kb, verdict)
+    harm, reason = kept.harms.judge(observation, situation, verdict)
     return Finding(
         "",
         observation.subject,
@@ -170,7 +171,7 @@ def _finding(
         reason,
         worded(kb, stand, observation.words, observation.facts, situation),
         observation.witnesses,
-        _remedies(observation, observations, kb, judged, cause),
+        _remedies(observation, situation, kb, judged, cause),
         _scope(observation, kb, cause),
         observation.picture,
         _alarm(observation, kb, harm),
@@ -198,6 +199,13 @@ class _Ruling(NamedTuple):
     judged: Mapping[str, Judged]
     verdict: Verdict
     stand: tuple[tuple[Judged, tuple[str, ...]], ...]
+
+
+class _Kept(NamedTuple):
+    """What is found out once for all subjects that are alike."""
+
+    rulings: Memory[_Ruling]
+    harms: HarmTable
 
 
 def _rule_on(
@@ -267,36 +275,9 @@ def _conflict(one: Judged) -> str:
     )
 
 
-def _harm(
-    observation: Observation, known: Situation, kb: KnowledgeBase, verdict: Verdict
-) -> tuple[Harm, str]:
-    causes = frozenset((verdict.cause, *kb.ancestors(verdict.cause))) if verdict.cause else frozenset()
-    finding = {
-        "cause": causes,
-        "counter": frozenset({observation.symptom.counter or "silent"}),
-        "subject": frozenset({observation.subject.kind}),
-        "state": frozenset({observation.symptom.state}),
-        "verdict": frozenset({verdict.verdict}),
-    }
-    situation = replace(known, finding=finding)
-    for rule in kb.harm:
-        if observation.symptom.state == "past" and _of_now(rule.when, kb):
-            continue
-        if all(evaluate(condition, situation).truth for condition in rule.when):
-            words = {**observation.words, "offered": observation.symptom.share_of or tr("the packets")}
-            return rule.harm, Speaker(words, observation.facts, kb).fill(rule.reason)
-    return Harm.UNKNOWN, tr("nothing in the bundle tells whether this loss matters")
-
-
-def _of_now(conditions: Iterable[Condition], kb: KnowledgeBase) -> bool:
-    """Whether conditions rest on facts that say nothing of the time before the bundle."""
-    names = [name for condition in conditions for name in facts_of(condition)]
-    return any(kb.facts[name].speaks_of is not SpeaksOf.ANY_TIME for name in names)
-
-
 def _remedies(
     observation: Observation,
-    observations: Observations,
+    situation: Situation,
     kb: KnowledgeBase,
     judged: Mapping[str, Judged],
     cause: Rule | None,
@@ -308,7 +289,6 @@ def _remedies(
         cause,
         *(kb.rules[a] for a in kb.ancestors(cause.id) if a in judged and judged[a].status in HELD),
     ]
-    situation = Situation(observation.facts, observations.behaviours)
     offered = next(
         (
             chosen
@@ -466,16 +446,12 @@ def _advice_on_loss(
         if rule.kind is RuleKind.ADVICE
         and any(name.startswith(OF_A_LOSS) for condition in rule.applies_when for name in facts_of(condition))
     ]
+    situations = [Situation(observation.facts, observations.behaviours) for observation in chosen]
     return [
         Notice("warning", observation.subject.name, text, rule.id)
         for rule in rules
-        for observation in chosen
-        for text in _confirmed_texts(
-            rule,
-            Situation(observation.facts, observations.behaviours),
-            partial(_words_of, observation),
-            kb,
-        )
+        for observation, situation in zip(chosen, situations, strict=True)
+        for text in _confirmed_texts(rule, situation, partial(_words_of, observation), kb)
     ]
 
 

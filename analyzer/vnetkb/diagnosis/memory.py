@@ -79,7 +79,11 @@ class Memory(Generic[_Made]):
 
 def _answer(outcome: Outcome) -> Hashable:
     """What a judgement may rest on of a test's outcome."""
-    inferred = tuple([fact.inferred for fact in outcome.facts])
-    if outcome.truth is not None:
-        return outcome.truth, inferred
-    return inferred, tuple([fact.missing for fact in outcome.unknown])
+    truth, facts, unknown = outcome
+    if len(facts) == 1 and not facts[0].inferred:
+        # most tests look at one fact, and no join behind it was inferred
+        return truth if truth is not None else unknown and facts[0].missing
+    inferred = tuple([fact.inferred for fact in facts])
+    if truth is not None:
+        return truth, inferred
+    return inferred, tuple([fact.missing for fact in unknown])

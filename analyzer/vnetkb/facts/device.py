@@ -126,17 +126,18 @@ class DeviceFacts:
 
     def fact(self, name: str) -> Fact:
         """Return one fact; a name that no function provides is unknown."""
-        if name not in self._facts:
+        fact = self._facts.get(name)
+        if fact is None:
             provider = self.own_providers.get(name) or PROVIDERS.get(name)
             fact = (
                 provider(self)
                 if provider
                 else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             )
-            if fact.missing and not all(map(self.tables.can_be_had, fact.missing)):
-                fact = fact._replace(missing=tuple(c for c in fact.missing if self.tables.can_be_had(c)))
+            if fact.missing and (missing := self.tables.to_be_had(fact.missing)) != fact.missing:
+                fact = fact._replace(missing=missing)
             self._facts[name] = fact
-        return self._facts[name]
+        return fact
 
     @property
     def fields(self) -> tuple[str, ...]:

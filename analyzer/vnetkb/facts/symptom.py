@@ -50,11 +50,13 @@ class SymptomFacts:
 
     def fact(self, name: str) -> Fact:
         """Return a fact about the counter's movement, or else one of the subject."""
-        if name not in PROVIDERS:
+        provider = PROVIDERS.get(name)
+        if provider is None:
             return self.source.fact(name)
-        if name not in self._facts:
-            self._facts[name] = PROVIDERS[name](self)
-        return self._facts[name]
+        fact = self._facts.get(name)
+        if fact is None:
+            fact = self._facts[name] = provider(self)
+        return fact
 
     @property
     def drops(self) -> Sequence[int | None]:

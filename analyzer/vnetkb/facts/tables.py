@@ -35,6 +35,7 @@ class Tables:
         self._parsed: dict[tuple[str, str, int | None, str], Any] = {}
         self._faults: dict[tuple[str, int | None, str], str] = {}
         self._can_be_had: dict[str, bool] = {}
+        self._to_be_had: dict[tuple[str, ...], tuple[str, ...]] = {}
         # Each of hundreds of devices asks the same of these.
         self._paths: dict[tuple[str, int | None, str], str] = {}
         self._absent: dict[tuple[str, int | None, str], str] = {}
@@ -138,6 +139,12 @@ class Tables:
         if capture not in self._can_be_had:
             self._can_be_had[capture] = self._could_be_had(capture)
         return self._can_be_had[capture]
+
+    def to_be_had(self, captures: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of some captures that collecting again could give."""
+        if captures not in self._to_be_had:
+            self._to_be_had[captures] = tuple([one for one in captures if self.can_be_had(one)])
+        return self._to_be_had[captures]
 
     def _could_be_had(self, capture: str) -> bool:
         kept = [c for c in self.bundle.manifest.captures if c.id == capture]

@@ -193,19 +193,19 @@ class TapFacts(DeviceFacts):
 
     def percent_fact(self, name: str, shares: TaskShares | None, part: str, *, inferred: bool) -> Fact:
         """Like :meth:`share_fact`, in per cent of one CPU for the busiest reading of the interval."""
-        fact = self.share_fact(name, shares, "waited" if part == "delay" else part, inferred=inferred)
-        if not fact.samples or not self.timeline:
+        part = "waited" if part == "delay" else part
+        fact = self.share_fact(name, shares, part, inferred=inferred)
+        shares_of: tuple[float | None, ...] = getattr(shares, f"{part}_ms", ())
+        if not shares_of or not self.timeline:
             return fact
         threads = max(1, len(self.topology.reader(self.name).threads)) if part == "sleep" else 1
         samples = tuple(
             [
-                float(value) / (seconds * 10 * threads)
-                if isinstance(value, int | float) and seconds > 0
-                else None
-                for value, seconds in zip(fact.samples, self.timeline.seconds, strict=True)
+                None if value is None or per_cent is None else value / per_cent
+                for value, per_cent in zip(shares_of, self.timeline.per_cent(threads), strict=True)
             ]
         )
-        span = sum(self.timeline.seconds)
+        span = self.timeline.span
         total_ms = fact.value if isinstance(fact.value, int | float) else None
         value = None if total_ms is None or span <= 0 else float(total_ms) / (span * 10 * threads)
         return Fact(name, value, (), samples, fact.captures, fact.missing, fact.why_unknown, fact.inferred)

@@ -7,7 +7,7 @@ import importlib
 import itertools
 from contextlib import suppress
 from functools import cached_property
-from operator import attrgetter, sub
+from operator import add, attrgetter, gt, sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
@@ -77,6 +77,7 @@ class Timeline:
         """Keep what to look at; nothing is parsed yet."""
         self.tables = tables
         self.devices = frozenset(devices)
+        self._per_cent: dict[int, tuple[float | None, ...]] = {}
         self._counted: dict[str, tuple[int | None, ...]] = {}
 
     @cached_property
@@ -109,6 +110,17 @@ class Timeline:
         """Length of each interval in seconds."""
         times = [at for _, at, _ in self._net]
         return tuple(after - before for before, after in itertools.pairwise(times))
+
+    @cached_property
+    def span(self) -> float:
+        """Length of all intervals in seconds."""
+        return sum(self.seconds)
+
+    def per_cent(self, threads: int) -> tuple[float | None, ...]:
+        """Milliseconds of each interval that are one per cent of so many CPUs."""
+        if threads not in self._per_cent:
+            self._per_cent[threads] = tuple([s * 10 * threads if s > 0 else None for s in self.seconds])
+        return self._per_cent[threads]
 
     def moved(self, device: str, column: str, *, u32: bool | None) -> tuple[int | None, ...]:
         """How far one column of ``/proc/net/dev`` moved in each interval.
@@ -179,6 +191,11 @@ class Timeline:
         return samples
 
     @cached_property
+    def _threads_at(self) -> list[dict[int, _Times] | None]:
+        """What each sample tells of the threads; None where it tells nothing."""
+        return [self._sched.get(number) for number, _, _ in self._net]
+
+    @cached_property
     def _states(self) -> dict[int, str | None]:
         """State of each thread in the last snapshot."""
         rows = self.tables.get("proc-status", self.tables.snapshots[-1]) if self.tables.snapshots else None
@@ -194,10 +211,14 @@ class Timeline:
         before it, and whether a thread that is runnable at the end slept or waited until then is not known.
         Sleep is what is left of the interval.
         """
-        samples = [self._sched.get(number) for number, _, _ in self._net]
+        samples = self._threads_at
         unknown: tuple[None, ...] = (None,) * len(self.seconds)
         if not threads:
             return TaskShares(unknown, unknown, unknown, unknown)
+        if (plain := _plain_tasks(samples, threads, self._room)) is not None and not any(
+            self._states.get(tid) == RUNNABLE for tid in threads
+        ):
+            return self._shares(len(threads), plain[0], plain[1], plain[1])
         run: Sequence[int | None] = ()
         wait: Sequence[int | None] = ()
         delay: Sequence[int | None] = ()
@@ -210,8 +231,22 @@ class Timeline:
                 run, wait, delay = _added(run, ran), _added(wait, waited), _added(delay, length)
             else:
                 run, wait, delay = ran, waited, length
-        run_ms, wait_ms = tuple(map(_milliseconds, run)), tuple(map(_milliseconds, wait))
-        count = len(threads)
+        return self._shares(len(threads), run, wait, delay)
+
+    @cached_property
+    def _room(self) -> tuple[int, ...]:
+        """Nanoseconds of each interval, and what a sample's time may be off."""
+        return tuple([int(seconds * NANOSECONDS) + CLOCK_STEPS for seconds in self.seconds])
+
+    def _shares(
+        self,
+        count: int,
+        run: Sequence[int | None],
+        wait: Sequence[int | None],
+        delay: Sequence[int | None],
+    ) -> TaskShares:
+        """Put nanoseconds of so many threads into milliseconds, and what is left into sleep."""
+        run_ms, wait_ms = _milliseconds(run), _milliseconds(wait)
         sleep_ms = tuple(
             [
                 None
@@ -220,8 +255,36 @@ class Timeline:
                 for ran_ms, waited_ms, seconds in zip(run_ms, wait_ms, self.seconds, strict=True)
             ]
         )
-        delay_ms = wait_ms if delay is wait else tuple(map(_milliseconds, delay))
-        return TaskShares(run_ms, wait_ms, delay_ms, sleep_ms)
+        return TaskShares(run_ms, wait_ms, wait_ms if delay is wait else _milliseconds(delay), sleep_ms)
+
+
+def _plain_tasks(
+    samples: Sequence[dict[int, _Times] | None], threads: Sequence[int], room: Sequence[int]
+) -> tuple[Sequence[int], Sequence[int]] | None:
+    """How long threads ran and waited together, where all is known of them and all waits fit in: the rule."""
+    try:
+        rows = [[sample[tid] for sample in samples] for tid in threads]  # type: ignore[index]
+    except (KeyError, TypeError):
+        return None
+    if len(samples) <= 1:
+        return None
+    runs, waits = [], []
+    for one in rows:
+        ran, waited, slices = zip(*one, strict=True)
+        if not all(slices[1:]):
+            return None
+        runs.append(list(map(sub, ran[1:], ran)))
+        waits.append(list(map(sub, waited[1:], waited)))
+        if min(runs[-1]) < 0 or min(waits[-1]) < 0:
+            return None
+    run = runs[0] if len(runs) == 1 else list(map(sum, zip(*runs, strict=True)))
+    wait = waits[0] if len(waits) == 1 else list(map(sum, zip(*waits, strict=True)))
+    # where what all of them ran and waited fits in, what each did does
+    if any(map(gt, map(add, run, wait), room)) and any(
+        any(map(gt, map(add, ran, waited), room)) for ran, waited in zip(runs, waits, strict=True)
+    ):
+        return None
+    return run, wait
 
 
 def _task_steps(rows: Sequence[_Times | None]) -> tuple[Sequence[int | None], Sequence[int | None]]:
@@ -286,5 +349,5 @@ def _added(one: Sequence[int | None], other: Sequence[int | None]) -> Sequence[i
     return [None if a is None or b is None else a + b for a, b in zip(one, other, strict=True)]
 
 
-def _milliseconds(nanoseconds: int | None) -> float | None:
-    return None if nanoseconds is None else nanoseconds / NANOSECONDS_PER_MILLISECOND
+def _milliseconds(nanoseconds: Sequence[int | None]) -> tuple[float | None, ...]:
+    return tuple([None if one is None else one / NANOSECONDS_PER_MILLISECOND for one in nanoseconds])

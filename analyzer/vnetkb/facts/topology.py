@@ -62,6 +62,7 @@ class Topology:
     def __init__(self, tables: Tables) -> None:
         """Keep the tables; nothing is joined yet."""
         self.tables = tables
+        self._vm_of: dict[str, str | None] = {}
         self._readers: dict[str, Reader] = {}
         self.ovs_doubles: bool | None = None
 
@@ -295,6 +296,11 @@ class Topology:
 
     def vm(self, tap: str) -> str | None:
         """Name of the VM that the tap belongs to; None when it belongs to none or that is not known."""
+        if tap not in self._vm_of:
+            self._vm_of[tap] = self._find_vm(tap)
+        return self._vm_of[tap]
+
+    def _find_vm(self, tap: str) -> str | None:
         if tap in self._domain_interfaces:
             return self._domain_interfaces[tap][0]
         for row in self.owners(tap) or ():

@@ -9,6 +9,7 @@ ran, they read ``0 0 0``.
 from __future__ import annotations
 
 import re
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.parsers.errors import ParseError
@@ -26,6 +27,12 @@ _ROWS = re.compile(
     rb"^/proc/([0-9]{1,10})/task/([0-9]{1,10})/schedstat:([0-9]{1,40}) ([0-9]{1,40}) ([0-9]{1,40})\n",
     re.MULTILINE,
 )
+# a line without its digits, and what makes words of one
+_DIGITS = b"0123456789"
+_BARE = b"/proc//task//schedstat:  \n"
+_WORDS = bytes.maketrans(b"/:", b"  ")
+_WORDS_A_LINE = 8
+_TOO_LARGE = 10**40
 
 
 # a tuple: a series has tens of thousands of rows, and a frozen dataclass takes twice as long to make
@@ -89,16 +96,33 @@ def times(data: bytes, only_tids: Collection[int]) -> dict[int, tuple[int, int, 
     Raises:
         ParseError: A line that is read has another layout.
     """
-    found = _plain(data)
-    if found is None:
+    columns = _columns(data, only_tids)
+    if columns is None:
         return {tid: (row.run_ns, row.delay_ns, row.slices) for tid, row in parse(data, only_tids).items()}
-    wanted = {b"%d" % tid for tid in only_tids}
-    found = [row for row in found if row[1] in wanted]
-    if not found:
-        return {}
-    _, tids, *columns = zip(*found, strict=True)
-    runs, delays, slices = (map(int, column) for column in columns)
-    return dict(zip(map(int, tids), zip(runs, delays, slices, strict=True), strict=True))
+    tids, runs, delays, slices = columns
+    return dict(zip(tids, zip(runs, delays, slices, strict=True), strict=True))
+
+
+def _columns(data: bytes, only_tids: Collection[int]) -> list[list[int]] | None:
+    """Thread ids and the three numbers, at once; None where a line is not as all are by rule."""
+    lines = data.count(b"\n")
+    if data.translate(None, _DIGITS) != _BARE * lines:
+        return None
+    words = data.translate(_WORDS).decode("ascii").split()
+    around = (("proc", 0), ("task", 2), ("schedstat", 4))
+    if len(words) != _WORDS_A_LINE * lines or any(words[at::8].count(word) != lines for word, at in around):
+        return None
+    columns = [words[at::8] for at in (5, 6, 7)]
+    try:
+        tids = list(map(int, words[3::8]))
+        wanted = [tid in only_tids for tid in tids]
+        if not all(wanted):
+            tids = list(compress(tids, wanted))
+            columns = [list(compress(column, wanted)) for column in columns]
+        numbers = [tids, *(list(map(int, column)) for column in columns)]
+    except ValueError:  # too many digits for Python
+        return None
+    return numbers if all(max(column, default=0) < _TOO_LARGE for column in numbers) else None
 
 
 def _plain(data: bytes) -> list[tuple[bytes, ...]] | None:

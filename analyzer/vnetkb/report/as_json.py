@@ -11,6 +11,8 @@ from vnetkb import __version__
 from vnetkb.report import words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, Candidate, Evidence
     from vnetkb.facts.model import Bounds
@@ -24,13 +26,28 @@ def render_json(diagnosis: Diagnosis) -> str:
 
     Bytes of the bundle that were not UTF-8 are written as text, ``\xff``: a lone surrogate is no valid JSON.
     """
-    return valid_utf8(json.dumps(document(diagnosis), ensure_ascii=False))
+    return f"{{{', '.join(_members(diagnosis))}}}\n"
 
 
-def valid_utf8(text: str) -> str:
-    r"""Return JSON in which bytes that were not UTF-8 stand as ``\xff``, with a final newline."""
-    valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace_bytes")
-    return f"{valid}\n"
+def _members(diagnosis: Diagnosis) -> Iterator[str]:
+    """Each member of the document; hundreds of findings as plain data would take more room than all else."""
+    for name, value in _document(diagnosis, []).items():
+        dumped = (
+            f"[{', '.join([_dumped(_finding(finding)) for finding in diagnosis.findings])}]"
+            if name == "findings"
+            else _dumped(value)
+        )
+        yield f"{_dumped(name)}: {dumped}"
+
+
+def _dumped(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace_bytes")
+
+
+def valid_utf8(value: object) -> str:
+    r"""Return data as JSON in which bytes that were not UTF-8 stand as ``\xff``, with a final newline."""
+    return f"{_dumped(value)}\n"
 
 
 def _as_escaped_text(error: UnicodeError) -> tuple[str, int]:
@@ -46,6 +63,10 @@ codecs.register_error("replace_bytes", _as_escaped_text)
 
 def document(diagnosis: Diagnosis) -> dict[str, Any]:
     """Return the report as plain data."""
+    return _document(diagnosis, [_finding(finding) for finding in diagnosis.findings])
+
+
+def _document(diagnosis: Diagnosis, findings: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "vnetkb", "version": __version__},
@@ -60,7 +81,7 @@ def document(diagnosis: Diagnosis) -> dict[str, Any]:
             {"name": host.name, "kernel": host.kernel, "taps": host.taps, "vms": host.vms, "ovs": host.ovs}
             for host in diagnosis.hosts
         ],
-        "findings": [_finding(finding) for finding in diagnosis.findings],
+        "findings": findings,
         "groups": [
             {
                 "id": group.id,
@@ -215,7 +236,7 @@ def _candidate(candidate: Candidate) -> dict[str, Any]:
         "rule": candidate.rule.id,
         "title": candidate.rule.title,
         "status": str(candidate.status),
-        "evidence": [_evidence(evidence) for evidence in candidate.evidence],
+        "evidence": [_evidence(evidence) for evidence in candidate.tell()],
         "missing": list(candidate.missing),
         "ruled_out_with": candidate.inherited,
     }

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.language import tr
 from vnetkb.report import words
+from vnetkb.report.as_json import valid_utf8
 from vnetkb.wide import columns, ljust
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def _why(count: PathCount) -> str:
 
 def render_path_json(path: Path) -> str:
     """Return the path as one JSON document with a final newline."""
-    return json.dumps(path_document(path), ensure_ascii=False) + "\n"
+    return valid_utf8(path_document(path))
 
 
 def path_document(path: Path) -> dict[str, Any]:

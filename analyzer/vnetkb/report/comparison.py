@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from vnetkb import __version__
@@ -136,7 +135,7 @@ def _summary(comparison: Comparison) -> str:
 
 def render_json(comparison: Comparison) -> str:
     """Return the comparison as one JSON document with a final newline."""
-    return valid_utf8(json.dumps(document(comparison), ensure_ascii=False))
+    return valid_utf8(document(comparison))
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
