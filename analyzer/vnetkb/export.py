@@ -162,8 +162,7 @@ def _deltas(bundle: Bundle, observations: Observations) -> Iterable[tuple[Any, .
     for one in readings(observations):
         counted = one.counted
         delta = None if counted.one_snapshot else counted.delta
-        # A collector that waited for a drop counted before the first snapshot too: no one time fits all.
-        seconds = one.seconds if bundle.manifest.wait_for_drop is None else None
+        seconds = one.seconds
         rate = delta / seconds if delta is not None and seconds else None
         why = None if delta is not None else counted.why_unknown or "it needs two snapshots"
         members = ", ".join(counted.captures)

@@ -84,6 +84,40 @@ def test_drops_while_the_collector_waited_for_one_are_counted(tmp_path: Path) ->
     assert symptom.ratio == pytest.approx(5 / 55)
 
 
+def test_the_rate_of_drops_that_were_waited_for_has_bounds(tmp_path: Path) -> None:
+    """From the sample before the drop, read until the next one began, to the last snapshot."""
+    device = Device("vnet3", (105, 105), (50, 90), series=[(40, 100), (50, 105), (90, 105)])
+    waited = {"max_s": 60, "waited_s": 1.0, "dropped": True}
+    symptom = only(Host([device], wait_for_drop=waited, samples_before=1), tmp_path).symptom
+    assert symptom.rate is not None
+    assert symptom.share is not None
+    # the first sample lies a second before the first snapshot, and somewhere before the second sample
+    assert 5 / 11.1 < symptom.rate.least < 5 / 11.0 < 5 / 10.0 < symptom.rate.most < 5 / 9.8
+    assert symptom.share.least <= 5 / 55 <= symptom.share.most
+    assert symptom.share.most < 2 * 5 / 55
+
+
+def test_what_the_samples_of_a_wait_do_not_show_is_of_the_snapshots_alone(tmp_path: Path) -> None:
+    """The sum that /proc/net/dev shows moved for two reasons: neither time nor share takes in the wait."""
+    device = Device(
+        "eth0",
+        (0, 0),
+        (50, 90),
+        tun_flags=None,
+        series=[(40, 0), (50, 0), (90, 0)],
+        more={
+            "statistics/rx_dropped": (5, 25),
+            "statistics/rx_missed_errors": (1, 4),
+            "statistics/rx_packets": (100, 200),
+            "device": ("", ""),
+        },
+    )
+    waited = {"max_s": 60, "waited_s": 1.0, "dropped": True}
+    found = observe(Host([device], wait_for_drop=waited, samples_before=1), tmp_path).observations
+    dropped = next(one.symptom for one in found if one.symptom.counter == "netdev.rx_dropped")
+    assert (dropped.delta, dropped.seconds) == (20, 10.0)
+
+
 def test_a_device_of_unknown_kind_is_told_as_such(tmp_path: Path) -> None:
     observations = observe(Host([Device("eth0", (0, 7), tun_flags=None), Device("vnet0")]), tmp_path)
     assert [o.symptom.counter for o in observations.observations] == ["netdev.tx_dropped"]

@@ -233,7 +233,7 @@ def _moved(source: SubjectSource, field: str, observations: Observations) -> Mov
     if counted.one_snapshot or counted.delta is None:
         why = counted.why_unknown or tr("one snapshot shows no movement")
         return Moved(None, observations.interval_s, counted.captures, why)
-    return Moved(counted.delta, observations.interval_s, counted.captures)
+    return Moved(counted.delta, counted.covers_s or observations.interval_s, counted.captures)
 
 
 def _change(before: Moved, after: Moved) -> tuple[Change, str]:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from vnetkb.facts.tables import Tables
 
 
-def seconds_between(tables: Tables, members: Collection[str]) -> tuple[Bounds, float] | None:
+def seconds_between(
+    tables: Tables, members: Collection[str], since: tuple[float, float] | None = None
+) -> tuple[Bounds, float] | None:
     """Return the time between the first and the last reading, and how far apart two numbers of it can lie.
 
     Args:
         tables: The captures.
         members: Paths of the captures that a number was read from.
+        since: Between when the first reading was made, where that was before the first snapshot: one line
+            of a sample, whose numbers are of one moment.
 
     Returns:
         The seconds between the readings, and the seconds that both readings took together; None where the
@@ -37,13 +41,14 @@ def seconds_between(tables: Tables, members: Collection[str]) -> tuple[Bounds, f
         n, start, end = place
         before = spans.get(n, (start, end))
         spans[n] = min(before[0], start), max(before[1], end)
-    if len(spans) < 2 or tables.bundle.manifest.wait_for_drop is not None:  # noqa: PLR2004
+    if len(spans) < 2:  # noqa: PLR2004
         return None
-    first, last = spans[min(spans)], spans[max(spans)]
+    first, last = since or spans[min(spans)], spans[max(spans)]
     least, most = last[0] - first[1], last[1] - first[0]
     if least <= 0:
         return None
-    return Bounds((least + most) / 2, least, most), (first[1] - first[0]) + (last[1] - last[0])
+    apart = 0.0 if since else first[1] - first[0]
+    return Bounds((least + most) / 2, least, most), apart + (last[1] - last[0])
 
 
 def rate(delta: int, seconds: Bounds) -> Bounds:

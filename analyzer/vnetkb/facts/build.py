@@ -102,7 +102,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         observation
         for source in sources
         for one in watched.get(source.subject.kind, ())
-        if (observation := observe(source, one, _seconds(tables, timeline), quotes)) is not None
+        if (observation := observe(source, one, _span(bundle), quotes)) is not None
     )
     observations += tuple(silent.observe(taps, _span(bundle), quotes))
     observations += tuple(guest_received.observe(taps, _span(bundle)))
@@ -223,15 +223,6 @@ def _may_have_moved(device: DeviceFacts, watched: WatchedCounter) -> bool:
     field = watched.counter.partition(".")[2]
     values = [value for value in device.statistic(field) if value]
     return bool(values) and device.delta(field) != 0
-
-
-def _seconds(tables: Tables, timeline: Timeline | None) -> float | None:
-    """Return the time that differences cover: the snapshots, and the wait for a drop if there was one."""
-    manifest = tables.bundle.manifest
-    start = timeline.start_of(0) if timeline and manifest.wait_for_drop is not None else None
-    if start is None or len(manifest.snapshots) <= 1:
-        return _span(tables.bundle)
-    return round(manifest.snapshots[-1].monotonic_s - min(start, manifest.snapshots[0].monotonic_s), 2)
 
 
 def _remade(device: DeviceFacts) -> Notice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from vnetkb.facts import witnesses
 from vnetkb.facts.deltas import difference, total
@@ -68,6 +68,14 @@ def number(text: str | None, base: int = 10) -> int | None:
         return int(text, base) if text else None
     except ValueError:
         return None
+
+
+class _Waited(NamedTuple):
+    """How far a counter moved before the first snapshot, from when on, and the time covered with it."""
+
+    moved: int
+    began: tuple[float, float]
+    covers_s: float
 
 
 class DeviceFacts:
@@ -159,6 +167,7 @@ class DeviceFacts:
         delta = None if sum(1 for value in values if value is not None) < 2 else self.delta(field)  # noqa: PLR2004
         samples = self.moved(field)
         known = delta is not None
+        waited = self._waited(field) if known else None
         return Counted(
             values,
             delta,
@@ -168,6 +177,8 @@ class DeviceFacts:
             (self.timeline.path,) if self.timeline and samples else (),
             () if known else ("sysfs-net",),
             "" if known else tr("it needs two snapshots of the same device"),
+            waited and waited.began,
+            waited and waited.covers_s,
         )
 
     def witnesses(self, field: str, counted: Counted, peak_rate: float) -> tuple[Witness, ...]:
@@ -231,14 +242,22 @@ class DeviceFacts:
         A collector that waited for a drop has samples from before the first snapshot: they count too.
         """
         moved = self.between_snapshots(key)
-        waited = self.tables.bundle.manifest.wait_for_drop is not None and self.timeline is not None
-        if moved is None or not waited or self.timeline is None:
-            return moved
-        column = self._column(key)
-        first = self.statistic(key)[0]
-        earlier = self.timeline.value(self.name, column, 0) if column else None
-        before = difference(earlier, first, same_device=True, u32=self.is_u32(key))
-        return moved + max(0, before) if before is not None else moved
+        waited = self._waited(key) if moved is not None else None
+        return moved if moved is None or waited is None else moved + waited.moved
+
+    def _waited(self, key: str) -> _Waited | None:
+        """What a counter did between the first sample and the first snapshot, if the collector waited."""
+        manifest, timeline = self.tables.bundle.manifest, self.timeline
+        if manifest.wait_for_drop is None or timeline is None or not manifest.snapshots:
+            return None
+        column, began = self._column(key), timeline.read_between(0)
+        if column is None or began is None or began[0] >= manifest.snapshots[0].monotonic_s:
+            return None
+        earlier = timeline.value(self.name, column, 0)
+        moved = difference(earlier, self.statistic(key)[0], same_device=True, u32=self.is_u32(key))
+        if moved is None:
+            return None
+        return _Waited(moved, began, round(manifest.snapshots[-1].monotonic_s - began[0], 2))
 
     def is_u32(self, key: str) -> bool | None:
         """Whether the kernel keeps this counter in 32 bits; None when that is not known."""

@@ -145,7 +145,9 @@ def path_to(
     counted = source.counted(field)
     if builder is None or counted is None:
         return None
-    asked = Asked(source, field, counted, seconds, since.name if since is not None else None)
+    asked = Asked(
+        source, field, counted, counted.covers_s or seconds, since.name if since is not None else None
+    )
     path = builder(cast("SymptomFacts", asked))
     if path is None:
         return None

@@ -58,7 +58,8 @@ def readings(observations: Observations) -> Iterator[Reading]:
             counted = source.counted(field)
             if counted is not None:
                 name = f"{subject.kind}.{field}"
-                yield Reading(subject.kind, subject.name, subject.vm, name, counted, observations.interval_s)
+                seconds = counted.covers_s or observations.interval_s
+                yield Reading(subject.kind, subject.name, subject.vm, name, counted, seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ class Counted(NamedTuple):
         sample_captures: Members that the samples were read from.
         missing: Capture ids that would make an unknown ``delta`` known.
         why_unknown: Why ``delta`` is unknown, in plain words; empty when it is known.
+        since: Monotonic seconds between which ``delta`` begins, where that is before the first snapshot: a
+            collector that waited for a drop read the counter in its samples already.
+        covers_s: Time that ``delta`` then covers, in seconds; None where it is that between the snapshots.
     """
 
     values: tuple[int | None, ...] = ()
@@ -33,6 +36,8 @@ class Counted(NamedTuple):
     sample_captures: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     why_unknown: str = ""
+    since: tuple[float, float] | None = None
+    covers_s: float | None = None
 
     @property
     def last(self) -> int | None:

@@ -39,11 +39,13 @@ class SymptomFacts:
         """Keep the sources; nothing is computed yet."""
         self.source = source
         self.field = watched.counter.partition(".")[2]
-        self.seconds = seconds
+        self.seconds = counted.covers_s or seconds
         self.counted = counted
         fields = [counter.partition(".")[2] for counter in watched.passed]
         self.passed = [one for field in fields if (one := source.counted(field)) is not None]
-        self.has_denominator = bool(fields) and len(fields) == len(self.passed)
+        # counts of different times have no share in each other
+        alike = all((one.since is None) == (counted.since is None) for one in self.passed)
+        self.has_denominator = bool(fields) and len(fields) == len(self.passed) and alike
         self.holds_lost = watched.passed_holds_lost
         self.metrics = watched.metrics
         self._facts: dict[str, Fact] = {}
@@ -105,7 +107,7 @@ class SymptomFacts:
     def read_between(self) -> tuple[Bounds, float] | None:
         """Seconds between the readings of the counter, and seconds that these took; None where not known."""
         tables = getattr(self.source, "tables", None)
-        return None if tables is None else seconds_between(tables, self.counted.captures)
+        return None if tables is None else seconds_between(tables, self.counted.captures, self.counted.since)
 
     @cached_property
     def highest_rate(self) -> float | None:
@@ -328,6 +330,7 @@ def observe(
     if counted is None or not counted.last or _is_another(source, watched, counted):
         return None
     facts = SymptomFacts(source, watched, counted, seconds)
+    seconds = facts.seconds
     delta = None if counted.one_snapshot else counted.delta
     passed = facts.passed_delta
     state: State = "unknown" if delta is None else "rising" if delta else "past"

@@ -11,6 +11,7 @@ from operator import add, attrgetter, gt, sub
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
+from vnetkb.facts.tables import UPTIME_STEP_S
 from vnetkb.parsers import proc_net_dev, task_schedstat
 from vnetkb.parsers.errors import ParseError
 
@@ -173,6 +174,11 @@ class Timeline:
     def start_of(self, index: int) -> float | None:
         """Monotonic seconds of one sample."""
         return self._net[index][1] if self._net else None
+
+    def read_between(self, index: int) -> tuple[float, float] | None:
+        """Monotonic seconds between which a sample was read: its own time and that of the next one."""
+        times = [at for _, at, _ in self._net[index : index + 2]]
+        return None if not times else (times[0], (times[1] if len(times) > 1 else times[0]) + UPTIME_STEP_S)
 
     def set_threads(self, threads: Collection[int]) -> None:
         """Say which threads :meth:`tasks` will be asked for; the others' rows are not parsed."""
