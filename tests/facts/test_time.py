@@ -3,6 +3,7 @@
 
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -154,3 +155,101 @@ def test_more_than_two_snapshots_are_all_used() -> None:
     found = observation(Host([device], snapshots=4, release=RELEASES[True]))
     assert found is not None
     assert found.symptom.delta == 15 + (U32 - 25) + 50
+
+
+@dataclass(frozen=True)
+class Lived:
+    """What happens between two samples on a device that stays the same: its ifindex does."""
+
+    dropped: int
+    passed: int
+    cleared: bool = False
+    """All of its counters begin again at 0 in the middle; the numbers are those after that."""
+    missing: bool = False
+
+
+lives = st.lists(
+    st.builds(
+        Lived,
+        dropped=st.integers(0, 300) | st.integers(0, U32 - 1),
+        passed=st.integers(0, 10_000),
+        cleared=st.sampled_from([False, False, True]),
+        missing=st.sampled_from([False, False, False, True]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@given(plan=lives, start=st.tuples(beginnings, st.integers(20_000, 10**6)), u32=st.booleans())
+def test_a_device_whose_counters_are_cleared_is_right_or_unknown(
+    plan: list[Lived], start: tuple[int, int], *, u32: bool
+) -> None:
+    """A cleared counter looks like one that wrapped; that packets are fewer than before tells them apart.
+
+    Two ends show nothing of it where the counter has passed its old value again by the second.
+    """
+    dropped, passed = start
+    shown: list[tuple[int, int] | None] = [(passed, dropped)]
+    truth: list[int | None] = []
+    for step in plan:
+        if step.cleared:
+            dropped, passed = 0, 0
+        dropped += step.dropped
+        passed += step.passed
+        shown.append(None if step.missing else (passed, dropped % U32 if u32 else dropped))
+        truth.append(None if step.cleared else step.dropped)
+    last = (passed, dropped % U32 if u32 else dropped)
+    ends = [start[::-1], *(one for one in shown[1:] if one is not None), last]
+    told = any(after[0] < before[0] for before, after in pairwise(ends))
+    device = Device("vnet3", (start[0], last[1]), (start[1], last[0]), series=shown, ifindex=(7, 7))
+    found = observation(Host([device], release=RELEASES[u32]))
+    if found is None:
+        return
+    whole = sum(step.dropped for step in plan)
+    if any(step.cleared for step in plan):
+        # with 20 000 packets before, a device that was cleared has fewer until it has caught up unseen
+        assert not told or found.symptom.delta is None
+        assert told or passed >= start[1]
+    elif found.symptom.delta is not None:
+        assert found.symptom.delta in {whole, whole % U32 if u32 else whole}
+    assert isinstance(found.facts, SymptomFacts)
+    for seen, true, before, after in zip(found.facts.drops, truth, shown, shown[1:], strict=False):
+        if seen is not None and true is None:
+            assert before is not None
+            assert after is not None
+            assert after[0] >= before[0]
+        else:
+            assert seen is None or seen == true
+
+
+@pytest.mark.parametrize(
+    ("dropped", "passed", "delta"),
+    [
+        pytest.param((U32 - 10, 90), (5000, 9000), 100, id="wrapped: packets went on"),
+        pytest.param((U32 - 10, 90), (5000, 40), None, id="cleared: packets began anew"),
+        pytest.param((U32 - 10, 90), (0, 0), 100, id="no packet passed: nothing clears a tap's counters"),
+        pytest.param((900, 90), (5000, 9000), None, id="no host loses four thousand million in ten seconds"),
+        pytest.param((90, 900), (5000, 40), None, id="cleared, and past its old value again"),
+    ],
+)
+def test_a_counter_of_32_bits_that_went_back(
+    dropped: tuple[int, int], passed: tuple[int, int], delta: int | None
+) -> None:
+    found = observation(Host([Device("vnet3", dropped, passed, ifindex=(7, 7))], release=RELEASES[True]))
+    assert found is not None
+    assert found.symptom.delta == delta
+
+
+def test_a_counter_that_was_cleared_between_the_snapshots_is_unknown_by_the_series() -> None:
+    """The ends alone would tell of 50 drops; the series shows that there were more."""
+    series = [(1000, 100), (10, 20), (1500, 120), (2000, 150)]
+    device = Device("vnet3", (100, 150), (1000, 2000), series=series, ifindex=(7, 7))
+    found = observation(Host([device]))
+    assert found is not None
+    assert found.symptom.delta is None
+    assert isinstance(found.facts, SymptomFacts)
+    assert found.facts.fact("drop.count").why_unknown == (
+        "its counters began anew meanwhile: a count of its packets went back"
+    )

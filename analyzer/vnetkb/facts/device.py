@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from vnetkb.facts import witnesses
-from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.deltas import difference, goes_back, total
 from vnetkb.facts.model import Fact, Subject, Value
 from vnetkb.facts.subject import Counted
 from vnetkb.language import tr
@@ -39,6 +39,7 @@ SINGLE_COLUMNS = {
     "collisions": "tx_collisions",
     "tx_compressed": "tx_compressed",
 }
+PACKETS = ("rx_packets", "tx_packets")
 # Those that hold a sum: usable for one statistic while the others of the sum stand still.
 SUMMED_COLUMNS = {
     "rx_dropped": ("rx_dropped", ("rx_missed_errors",)),
@@ -101,12 +102,14 @@ class DeviceFacts:
         self.u32: bool | None = False
         self._facts: dict[str, Fact] = {}
         self._moved: dict[str, tuple[int | None, ...]] = {}
+        self._restarted: bool | None = None
 
     def look_at(self, timeline: Timeline) -> None:
         """Use the series from now on; without this nothing of a series is known of the device."""
         self.timeline = timeline
         self._facts.clear()
         self._moved.clear()
+        self._restarted = None
 
     @property
     def subject(self) -> Subject:
@@ -176,7 +179,7 @@ class DeviceFacts:
             self.statistic_paths(),
             (self.timeline.path,) if self.timeline and samples else (),
             () if known else ("sysfs-net",),
-            "" if known else tr("it needs two snapshots of the same device"),
+            "" if known else self.why_no_difference(),
             waited and waited.began,
             waited and waited.covers_s,
         )
@@ -228,13 +231,38 @@ class DeviceFacts:
             ]
         return None if not indexes or None in indexes else len(set(indexes)) == 1
 
+    @property
+    def restarted(self) -> bool:
+        """Whether its counters began anew on the same device: a count of its packets went back.
+
+        In the snapshots or in the series between them, where the counter that is asked for may have grown
+        past its old value by the last snapshot. Counts of packets have 64 bits.
+        """
+        if self._restarted is None:
+            counts = [self.statistic(key) for key in PACKETS]
+            back = any(goes_back(values) for values in counts)
+            self._restarted = back or (self.timeline is not None and self.timeline.went_back(self.name))
+        return self._restarted
+
     def between_snapshots(self, key: str) -> int | None:
         """How far a counter moved from the first snapshot to the last; in steps, so that wraps count."""
         values = self.statistic(key)
         u32 = self.is_u32(key)
+        if self.restarted or (not u32 and key not in PACKETS and goes_back(self._samples_of(key))):
+            return None
+        times = [snapshot.monotonic_s for snapshot in self.tables.bundle.manifest.snapshots]
+        steps = zip(itertools.pairwise(values), itertools.pairwise(times), strict=False)
         return total(
-            [difference(a, b, same_device=self.same_device, u32=u32) for a, b in itertools.pairwise(values)]
+            [
+                difference(a, b, same_device=self.same_device, u32=u32, seconds=end - start)
+                for (a, b), (start, end) in steps
+            ]
         )
+
+    def _samples_of(self, key: str) -> Sequence[int | None]:
+        """A counter in every sample of the series, where that shows it alone."""
+        column = SINGLE_COLUMNS.get(key)
+        return self.timeline.values(self.name, column) if self.timeline is not None and column else ()
 
     def delta(self, key: str) -> int | None:
         """How far a counter moved over the whole bundle.
@@ -258,6 +286,12 @@ class DeviceFacts:
         if moved is None:
             return None
         return _Waited(moved, began, round(manifest.snapshots[-1].monotonic_s - began[0], 2))
+
+    def why_no_difference(self) -> str:
+        """Why it is not known how far a counter moved."""
+        if self.restarted:
+            return tr("its counters began anew meanwhile: a count of its packets went back")
+        return tr("it needs two snapshots of the same device")
 
     def is_u32(self, key: str) -> bool | None:
         """Whether the kernel keeps this counter in 32 bits; None when that is not known."""

@@ -20,7 +20,7 @@ def _movement(tap: TapFacts, name: str, key: str) -> Fact:
     captures = tap.statistic_paths() + ((tap.timeline.path,) if tap.timeline and samples else ())
     delta = tap.delta(key)
     missing = () if delta is not None else ("sysfs-net",)
-    why = "" if delta is not None else tr("it needs two snapshots of the same device")
+    why = "" if delta is not None else tap.why_no_difference()
     return Fact(name, delta, (), samples, captures, missing, why)
 
 

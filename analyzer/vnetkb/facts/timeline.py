@@ -137,9 +137,19 @@ class Timeline:
                 getattr(after, column, None),
                 same_device=_went_on(before, after),
                 u32=u32,
+                seconds=seconds,
             )
-            for before, after in itertools.pairwise(rows)
+            for (before, after), seconds in zip(itertools.pairwise(rows), self.seconds, strict=True)
         )
+
+    def values(self, device: str, column: str) -> list[int | None]:
+        """One column of ``/proc/net/dev`` in each sample; None where it lacks the device."""
+        return [getattr(sample.get(device), column, None) for _, _, sample in self._net]
+
+    def went_back(self, device: str) -> bool:
+        """Whether a device's count of packets was lower in a sample than in one before it."""
+        rows = [row for _, _, sample in self._net if (row := sample.get(device)) is not None]
+        return any(not _went_on(before, after) for before, after in itertools.pairwise(rows))
 
     def counted(self, capture: str, read: Callable[[Any], int]) -> tuple[int | None, ...]:
         """How far a number of another series capture moved in each interval.
