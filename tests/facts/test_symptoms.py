@@ -53,10 +53,9 @@ def test_one_snapshot_says_nothing_about_now(tmp_path: Path) -> None:
     )
 
 
-def test_without_offered_packets_a_ratio_is_unknown_and_not_one(tmp_path: Path) -> None:
-    host = Host([Device("vnet3", (1, 5), (10, 2))])
-    symptom = only(host, tmp_path).symptom
-    assert (symptom.state, symptom.ratio) == ("rising", None)
+def test_where_the_packets_went_back_neither_drops_nor_their_share_are_known(tmp_path: Path) -> None:
+    symptom = only(Host([Device("vnet3", (1, 5), (10, 2))]), tmp_path).symptom
+    assert (symptom.state, symptom.delta, symptom.ratio) == ("unknown", None, None)
 
 
 def test_a_counter_of_an_old_kernel_that_went_back_has_wrapped(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from vnetkb.kb.load import load_kb
-from vnetkb.kb.model import Remedy, Rule, RuleKind
+from vnetkb.kb.model import Remedy, RemedyKind, Rule, RuleKind
 
 KB = load_kb()
 CAUSES = [rule for rule in KB.rules.values() if rule.kind is RuleKind.CAUSE]
@@ -31,3 +31,26 @@ def test_no_command_holds_a_number_with_its_unit(remedy: Remedy) -> None:
 @pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
 def test_no_undoing_is_left_to_the_reader(remedy: Remedy) -> None:
     assert remedy.undo not in {"Take the change back.", "Remove the pinning.", "Set the old value again."}
+
+
+CHANGES = re.compile(
+    r"\b(ip link (set|delete)|sysctl -w|ethtool -[KLGC] |virsh .*--live|kill |ovs-vsctl set|tc qdisc replace)"
+)
+OF_ALARMS = {remedy for rule in KB.rules.values() if rule.kind is RuleKind.ADVICE for remedy in rule.remedies}
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_a_remedy_is_what_it_says_it_is(remedy: Remedy) -> None:
+    """One that looks changes and keeps nothing; one that changes says how, how to keep, see and undo it."""
+    assert remedy.costs
+    assert remedy.helps
+    if remedy.kind is RemedyKind.LOOK:
+        assert not remedy.persistent
+        assert not CHANGES.search(remedy.command or "")
+        assert remedy.undo == "Nothing to undo."
+        return
+    assert remedy.kind in {RemedyKind.ONCE, RemedyKind.SETTING}
+    assert bool(remedy.persistent) is (remedy.kind is RemedyKind.SETTING)
+    assert remedy.command or remedy.id in OF_ALARMS or remedy.kind is RemedyKind.ONCE
+    assert "vnetkb compare BEFORE AFTER" in remedy.check or remedy.id in OF_ALARMS
+    assert remedy.undo != "Nothing to undo." or remedy.kind is RemedyKind.ONCE

@@ -644,6 +644,8 @@ class _Teller:
 
     def _remedy(self, remedy: Remedy) -> Iterator[Section]:
         yield _text(tr("do"), remedy.text)
+        if remedy.kind is model.RemedyKind.LOOK:
+            yield _text(tr("changes"), tr("nothing: it only looks, so there is nothing to keep or to undo"))
         yield _text(tr("command"), remedy.command or "")
         yield Section(tr("to keep it"), tuple(Row(tool, text) for tool, text in remedy.persistent.items()))
         yield _text(tr("costs"), remedy.costs)

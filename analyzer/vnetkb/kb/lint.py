@@ -43,6 +43,7 @@ class FaultCode(StrEnum):
     UNKNOWN_SITE = "unknown-site"
     UNKNOWN_COUNTER = "unknown-counter"
     UNKNOWN_REMEDY = "unknown-remedy"
+    REMEDY_KIND = "remedy-kind"
     UNKNOWN_CAPTURE = "unknown-capture"
     UNKNOWN_BEHAVIOUR = "unknown-behaviour"
     UNKNOWN_CAUSE = "unknown-cause"
@@ -311,8 +312,14 @@ class _Check:
                 self._add(FaultCode.UNWATCHED, "counters", one.id, (), text)
 
     def remedies(self) -> None:
-        """Check the placeholders of what a reader may paste."""
+        """Check the placeholders of what a reader may paste, and that a remedy is what it says it is."""
         for remedy in self._kb.remedies.values():
+            if remedy.kind is model.RemedyKind.SETTING and not remedy.persistent:
+                text = "a setting needs its persistent form; one that only looks is kind: look"
+                self._add(FaultCode.REMEDY_KIND, "remedies", remedy.id, ("persistent",), text)
+            if remedy.kind is not model.RemedyKind.SETTING and remedy.kind is not None and remedy.persistent:
+                text = f"what is kind: {remedy.kind} has nothing to keep; a setting is kind: setting"
+                self._add(FaultCode.REMEDY_KIND, "remedies", remedy.id, ("persistent",), text)
             for key, text in (("text", remedy.text), ("command", remedy.command or "")):
                 self._placeholders("remedies", remedy.id, text, (key,))
 

@@ -377,6 +377,14 @@ class Rule(NamedTuple):
     area: str
 
 
+class RemedyKind(StrEnum):
+    """What carrying out a remedy does: nothing but look, an act that leaves nothing, or a lasting change."""
+
+    LOOK = "look"
+    ONCE = "once"
+    SETTING = "setting"
+
+
 class Remedy(NamedTuple):
     """What to do about a cause.
 
@@ -393,6 +401,7 @@ class Remedy(NamedTuple):
         proof: What it rests on.
         doc: More for the reference, may be empty.
         when: Conditions that must all hold for it to be offered; what is not known does not hold.
+        kind: Whether it only looks, acts once or changes a setting; `None` where its author does not say.
     """
 
     id: str
@@ -407,6 +416,7 @@ class Remedy(NamedTuple):
     proof: Proof
     doc: str
     when: tuple[Condition, ...] = ()
+    kind: RemedyKind | None = None
 
 
 class HarmRule(NamedTuple):

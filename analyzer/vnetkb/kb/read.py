@@ -407,6 +407,7 @@ def read_remedy(reader: Reader, raw: dict[str, Any], place: Place) -> model.Reme
         proof=read_proof(raw["proof"]),
         doc=raw.get("doc", ""),
         when=reader.conditions(raw.get("when", ()), (*place, "when")),
+        kind=model.RemedyKind(raw["kind"]) if "kind" in raw else None,
     )
 
 

@@ -185,6 +185,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             {
                 "id": applied.remedy.id,
                 "title": applied.remedy.title,
+                "kind": applied.remedy.kind and str(applied.remedy.kind),
                 "text": applied.text,
                 "command": applied.command,
                 "persistent": dict(applied.remedy.persistent),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vnetkb import wide
-from vnetkb.kb.model import Status
+from vnetkb.kb.model import RemedyKind, Status
 from vnetkb.language import tr
 from vnetkb.report import words
 
@@ -97,6 +97,10 @@ def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:
     if every:
         yield wrapped("", tr("helps: {text}", text=remedy.helps))
         yield wrapped("", tr("did it help: {text}", text=applied.check))
+    if remedy.kind is RemedyKind.LOOK:
+        yield wrapped("", tr("only looks, changes nothing. costs: {costs}", costs=remedy.costs))
+        return
+    if every:
         for name, text in remedy.persistent.items():
             yield wrapped("", tr("keep it ({name}): {text}", name=name, text=text))
     yield wrapped("", tr("costs: {costs} undo: {undo}", costs=remedy.costs, undo=applied.undo))

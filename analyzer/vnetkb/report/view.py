@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vnetkb.kb.model import Status
+from vnetkb.kb.model import RemedyKind, Status
+from vnetkb.language import tr
 from vnetkb.report import words
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def _remedy(applied: AppliedRemedy) -> RemedyView:
         ("costs", remedy.costs),
         ("helps", remedy.helps),
         ("check", applied.check),
-        ("undo", applied.undo),
+        ("undo", tr("nothing: it only looks") if remedy.kind is RemedyKind.LOOK else applied.undo),
     )
     return RemedyView(
         remedy.id,
