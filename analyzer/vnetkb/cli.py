@@ -404,6 +404,7 @@ def validate(
     Example:
         vnetkb validate vnetkb-node7-20261122T134500Z.tar.gz
     """
+    from vnetkb.bundle.validate import NOT_NAMED
     from vnetkb.bundle.validate import validate as examine
     from vnetkb.kb.load import load_kb
 
@@ -414,13 +415,22 @@ def validate(
     for fault in outcome.faults:
         place = f"{fault.member}: " if fault.member else ""
         _emit(printable(f"{fault.level:8} {place}found {fault.found}, expected {fault.expected}\n"))
+    unknown = [absent.id for absent in outcome.absent if absent.reason == NOT_NAMED]
     places: dict[tuple[str, str], list[str]] = {}
     for absent in outcome.absent:
+        if absent.reason == NOT_NAMED:
+            continue
         places.setdefault((absent.id, absent.reason), []).append(absent.member.rpartition("/")[0])
     for (capture, reason), where in places.items():
         cost = _cost(capture, knowledge)
         _emit(printable(f"missing  {', '.join(where)} {capture}: {reason}{cost}\n"))
-    faults, missing = _count(len(outcome.faults), "fault"), _count(len(places), "missing capture")
+    if unknown:
+        line = (
+            f"the collector names none of {_count(len(unknown), 'capture')} of today's: {', '.join(unknown)}"
+        )
+        _emit(printable(f"missing  host {line}\n"))
+    count = len(places) + len(unknown)
+    faults, missing = _count(len(outcome.faults), "fault"), _count(count, "missing capture")
     _emit(printable(f"{outcome.name}: {faults}, {missing}\nsha256 {outcome.sha256}\n"))
     raise typer.Exit(EXIT_FINDINGS if outcome.faults else EXIT_DONE)
 

@@ -149,6 +149,14 @@ def test_validate_tells_what_is_missing_and_what_it_costs(run: Run, recorded: Pa
     assert "; less evidence for " in line
 
 
+def test_what_the_collector_did_not_know_yet_is_one_line(run: Run, recorded: Path) -> None:
+    _, text, _ = run("validate", str(recorded))
+    (line,) = (line for line in text.splitlines() if "names none of" in line)
+    count = int(line.partition("names none of ")[2].split()[0])
+    assert len(line.rpartition(": ")[2].split(", ")) == count
+    assert "does not mention" not in text
+
+
 def test_validate_finds_a_changed_member(run: Run, recorded: Path, tmp_path: Path) -> None:
     whole = recorded.read_bytes()
     damaged = tmp_path / "vnetkb-damaged.tar.gz"

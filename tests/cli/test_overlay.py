@@ -107,6 +107,18 @@ def test_a_rule_of_ours_that_an_overlay_replaces_has_no_place_in_the_reference(m
     assert ".html" not in vnetkb("explain", "tap-ring-burst", "--kb", mine).stdout
 
 
+def test_what_is_text_instead_of_a_list_is_one_fault(bundle: Path, mine: Path) -> None:
+    rule = mine / "rules/site/site-qos-agent.yaml"
+    rule.write_text(RULE.replace("[tap.tx_dropped]", "tap.tx_dropped"), encoding="utf-8")
+    found = f"{rule}: explains: found text, expected a list"
+    linted = vnetkb("kb", "lint", "--kb", mine)
+    assert (linted.returncode, linted.stdout.count("\n")) == (1, 2)
+    assert found in linted.stdout
+    analyzed = vnetkb("analyze", "--kb", mine, bundle)
+    assert (analyzed.returncode, analyzed.stderr.count("\n")) == (3, 1)
+    assert found in analyzed.stderr
+
+
 def test_a_later_overlay_takes_the_place_of_an_earlier_one(bundle: Path, mine: Path, tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     text = REMEDY.replace("qos-agent apply", "qos-agent2 apply")

@@ -85,23 +85,33 @@ def test_where_two_ranges_lie_apart_they_are_shown_whole() -> None:
 
 
 def test_of_two_taps_that_answer_alike_each_is_told_its_own_numbers(tmp_path: Path) -> None:
-    def tap(name: str, number: int, lost: tuple[int, ...]) -> Device:
+    """Judged once, told twice: each from its own samples, and from those in which its own test held."""
+
+    def tap(name: str, number: int, moved: tuple[tuple[int, int], ...]) -> Device:
         series = [(0, 0)]
-        for one in lost:
-            series.append((series[-1][0] + 10, series[-1][1] + one))
-        total = sum(lost)
-        return Device(name, (0, total), (0, 10 * len(lost)), series=series, ifindex=(number, number))
+        for passed, lost in moved:
+            series.append((series[-1][0] + passed, series[-1][1] + lost))
+        passed, lost = series[-1]
+        return Device(name, (0, lost), (0, passed), series=series, ifindex=(number, number))
 
     kb = load_kb()
-    host = Host([tap("vnet3", 7, (90, 1, 1, 1)), tap("vnet4", 8, (1, 1, 1, 190))], interval_s=4.0)
-    found = diagnose(build(read_bundle(host.write(tmp_path)), kb), kb).findings
-    texts = {
-        finding.subject.name: evidence.text
-        for finding in found
-        for candidate in finding.candidates
-        if candidate.rule.id == "tap-ring-burst"
-        for evidence in candidate.evidence
-        if evidence.fact == "ring.offered_share"
-    }
-    assert "10 % of what the ring holds" in texts["vnet3"]
-    assert "20 % of what the ring holds" in texts["vnet4"]
+    # many packets came once, at another time at each, and few of them were lost
+    taps = [
+        tap("vnet3", 7, ((10, 90), (2000, 1), (10, 1), (10, 1))),
+        tap("vnet4", 8, ((2000, 1), (10, 1), (10, 1), (10, 190))),
+    ]
+    for devices in (taps, taps[::-1]):
+        host = Host(devices, interval_s=4.0)
+        folder = tmp_path / devices[0].name
+        folder.mkdir()
+        found = diagnose(build(read_bundle(host.write(folder)), kb), kb).findings
+        texts = {
+            finding.subject.name: evidence.text
+            for finding in found
+            for candidate in finding.candidates
+            if candidate.rule.id == "tap-ring-burst"
+            for evidence in candidate.evidence
+            if evidence.fact == "ring.offered_share"
+        }
+        assert "than 1.1 to 10 % of what the ring holds" in texts["vnet3"]
+        assert "than 1.1 to 20 % of what the ring holds" in texts["vnet4"]

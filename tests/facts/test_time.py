@@ -253,3 +253,18 @@ def test_a_counter_that_was_cleared_between_the_snapshots_is_unknown_by_the_seri
     assert found.facts.fact("drop.count").why_unknown == (
         "its counters began anew meanwhile: a count of its packets went back"
     )
+
+
+@pytest.mark.parametrize(
+    ("passed", "told"), [((0,) * 7, False), ((1, 0, 0, 0, 0, 0, 0), True)], ids=["nothing passes", "some"]
+)
+def test_that_all_that_comes_is_lost_is_no_correlation(passed: tuple[int, ...], *, told: bool) -> None:
+    """Where nothing passes, what comes is what is lost: the two go together whatever the cause."""
+    lost = (5, 9, 2, 30, 7, 1, 12)
+    series = [(100 + sum(passed[:k]), 100 + sum(lost[:k])) for k in range(len(lost) + 1)]
+    ends = (series[0][1], series[-1][1]), (series[0][0], series[-1][0])
+    found = observation(Host([Device("vnet3", *ends, series=series)], interval_s=7.0))
+    assert found is not None
+    assert isinstance(found.facts, SymptomFacts)
+    assert ("offered" in {one.id for one in found.facts.together}) is told
+    assert (found.facts.fact("drop.with_offered").value is not None) is told

@@ -128,6 +128,14 @@ BROKEN = [
         "'read-them'",
     ),
     (
+        "remedies/box.yaml",
+        "    persistent: {libvirt: Nothing to set.}\n",
+        "    kind: setting\n",
+        FaultCode.REMEDY_KIND,
+        "persistent",
+        "a setting needs its persistent form",
+    ),
+    (
         FACTS,
         "doc: Flags of the device.\n    captures: [sysfs-net]",
         "doc: Flags of the device.\n    captures: [sysfs-net, proc-more]",

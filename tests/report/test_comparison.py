@@ -168,3 +168,10 @@ def test_the_command(tmp_path: Path) -> None:
     other = run(files[0], files[2])
     assert (other.returncode, other.stdout) == (3, "")
     assert "node8" in other.stderr
+
+
+def test_two_bundles_in_which_nothing_moved_leave_one_empty_line(tmp_path: Path) -> None:
+    quiet = of(Device("vnet3", (5, 5), (100, 100)))
+    text = render_text(compared(tmp_path, quiet, replace(quiet, start="2026-11-23T13:45:00Z")))
+    assert "\n\n\n" not in text
+    assert "\n\n" in text

@@ -175,9 +175,9 @@ def test_a_witness_shows_how_far_it_may_be_off(tmp_path: Path) -> None:
     found = diagnose(observations, KB)
     (seen,) = found.findings[0].witnesses
     assert (seen.value, seen.agrees, seen.tolerance) == (800, False, 1)
-    assert "ip -s link TX dropped says 800 (disagrees: it may be 1 off" in " ".join(
-        render_text(found).split()
-    )
+    said = " ".join(render_text(found).split())
+    assert "ip -s link TX dropped says 800 (disagrees: the two were not read at once" in said
+    assert "but no more than 1 can have come in between" in said
 
 
 def test_costs_and_undo_of_a_remedy_stand_beside_it(tmp_path: Path) -> None:

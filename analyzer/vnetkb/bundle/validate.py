@@ -43,6 +43,8 @@ _SUMS = re.compile(rb"(?:" + _SUM + rb"){1,3}\Z")
 _SUMMED = (MANIFEST, REVIEW, LOG)
 _SUMS_SINCE = (1, 1)
 SCHEMA = "manifest.schema.json"
+NOT_NAMED = "the collector does not mention it"
+"""Why a capture of today is not in a bundle of a collector that did not know it yet."""
 _SCHEMA_FAULTS_AT_MOST = 50
 _FOR_DELTAS = 2
 
@@ -255,4 +257,4 @@ def _absent(archive: Archive, manifest: Manifest, expected: Collection[str]) -> 
             yield AbsentCapture(capture.id, capture.scope, capture.snapshot, fault.text)
     named = {capture.id for capture in manifest.captures}
     for capture_id in sorted(set(expected) - named):
-        yield AbsentCapture(capture_id, "host", None, "the collector does not mention it")
+        yield AbsentCapture(capture_id, "host", None, NOT_NAMED)

@@ -40,7 +40,8 @@ def together_of(symptom: SymptomFacts) -> tuple[Together, ...]:
         return ()
     captures = symptom.counted.sample_captures
     others: list[tuple[str, Numbers, tuple[str, ...]]] = []
-    if symptom.has_denominator:
+    # where nothing passes, what is offered is what is dropped: that they go together says nothing
+    if symptom.has_denominator and any(symptom.passed_samples):
         passed = rates(symptom.passed_samples, seconds)
         offered = tuple(
             None if a is None or b is None else a + b for a, b in zip(drops, passed, strict=False)

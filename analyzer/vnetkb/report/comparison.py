@@ -70,7 +70,8 @@ def render_text(comparison: Comparison, *, every: bool = False) -> str:
     rest = len(comparison.counters) - len(shown)
     if rest:
         lines.append(wrapped("", tr("{count} counters moved about as before (--all)", count=rest)))
-    return "\n".join([*lines, "", _summary(comparison)]) + "\n"
+    ends_in_a_gap = [] if lines[-1] == "" else [""]
+    return "\n".join([*lines, *ends_in_a_gap, _summary(comparison)]) + "\n"
 
 
 def _both(comparison: Comparison) -> tuple[tuple[str, Taken], ...]:

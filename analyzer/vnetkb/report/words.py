@@ -461,12 +461,12 @@ def witness(seen: Witness) -> str:
         return tr("{value} (agrees)", value=value) if seen.agrees else tr("{value} (disagrees)", value=value)
     if seen.agrees:
         return tr(
-            "{value} (agrees: read at another moment it may be {tolerance} off)",
+            "{value} (agrees: the two were not read at once, and up to {tolerance} can have come in between)",
             value=value,
             tolerance=seen.tolerance,
         )
     return tr(
-        "{value} (disagrees: it may be {tolerance} off, for it was read at another moment)",
+        "{value} (disagrees: the two were not read at once, but no more than {tolerance} can have come in between)",
         value=value,
         tolerance=seen.tolerance,
     )
