@@ -466,7 +466,8 @@ def witness(seen: Witness) -> str:
             tolerance=seen.tolerance,
         )
     return tr(
-        "{value} (disagrees: the two were not read at once, but no more than {tolerance} can have come in between)",
+        "{value} (disagrees: the two were not read at once, "
+        "but no more than {tolerance} can have come in between)",
         value=value,
         tolerance=seen.tolerance,
     )
