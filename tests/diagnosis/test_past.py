@@ -187,6 +187,21 @@ def test_beneath_a_confirmed_full_ring_the_report_shows_what_is_open(tmp_path: P
     assert document["findings"][0]["open_beneath"] == list(finding.deeper)
 
 
+@pytest.mark.parametrize(("passed", "longer"), [((900, 1400), True), ((900, 900), False)])
+def test_a_longer_ring_is_proposed_only_where_somebody_reads_it(
+    tmp_path: Path, passed: tuple[int, int], *, longer: bool
+) -> None:
+    shown = diagnosed(
+        Host([Device("vnet3", (0, 40), passed)], captures={"series/trace": full_ring(40)}), tmp_path
+    )
+    finding = only(shown)
+    assert finding.cause is not None
+    assert finding.cause.id == "tap-ring-full"
+    offered = {one.remedy.id for one in finding.remedies}
+    assert "see-who-empties-the-ring" in offered
+    assert ("raise-txqueuelen" in offered) is longer
+
+
 def test_beneath_a_confirmed_leaf_nothing_is_open(tmp_path: Path) -> None:
     tap = Device("vnet3", (0, 40), (900, 1400), tx_queue_len=(0, 0))
     finding = only(diagnosed(Host([tap]), tmp_path))

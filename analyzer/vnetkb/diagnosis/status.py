@@ -408,7 +408,7 @@ def _evidence(
             else tr("{fact} is {value}", fact=fact.name, value=speaker.value(fact.name))
         )
         if closest:
-            text = tr("{text} (in the sample where the two are closest)", text=text)
+            text = tr("{text} (of the samples, the one that comes closest to saying otherwise)", text=text)
         used_facts = outcome.facts or (fact,)
         captures = tuple(dict.fromkeys(path for used in used_facts for path in used.captures))
         rests_on = tuple((used.name, used.captures) for used in used_facts)

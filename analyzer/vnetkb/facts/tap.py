@@ -198,10 +198,14 @@ class TapFacts(DeviceFacts):
         shares_of: tuple[float | None, ...] = getattr(shares, f"{part}_ms", ())
         if not shares_of or not self.timeline:
             return fact
-        threads = max(1, len(self.topology.reader(self.name).threads)) if part == "sleep" else 1
+        own = self.topology.reader(self.name).threads
+        threads = max(1, len(own)) if part == "sleep" else 1
+        # when a sample was read is known to 0.01 s and less on a busy host: no thread ran for longer than that
+        all_of_them = self.topology.vcpu_threads(self.name) if name.startswith("vcpu.") else own
+        most = 100.0 * max(1, len(all_of_them or ()))
         samples = tuple(
             [
-                None if value is None or per_cent is None else value / per_cent
+                None if value is None or per_cent is None else min(most, value / per_cent)
                 for value, per_cent in zip(shares_of, self.timeline.per_cent(threads), strict=True)
             ]
         )
