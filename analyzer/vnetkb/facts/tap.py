@@ -200,7 +200,7 @@ class TapFacts(DeviceFacts):
             return fact
         own = self.topology.reader(self.name).threads
         threads = max(1, len(own)) if part == "sleep" else 1
-        # when a sample was read is known to 0.01 s and less on a busy host: no thread ran for longer than that
+        # when a sample was read is known to 0.01 s at the best: no thread ran for longer than the time
         all_of_them = self.topology.vcpu_threads(self.name) if name.startswith("vcpu.") else own
         most = 100.0 * max(1, len(all_of_them or ()))
         samples = tuple(
