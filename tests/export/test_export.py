@@ -101,7 +101,7 @@ def test_what_is_not_installed_is_named_with_how_to_install_it(
 ) -> None:
     bundle, observations = observed(host, tmp_path)
     monkeypatch.setitem(sys.modules, lacking, None)
-    with pytest.raises(UsageProblem, match=rf"{lacking}.*pip install 'vnetkb\[export\]'"):
+    with pytest.raises(UsageProblem, match=rf"{lacking}.*pip install '\.\[export\]'"):
         export(bundle, observations, tmp_path / "out", form)
 
 
