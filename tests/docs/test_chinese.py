@@ -33,6 +33,9 @@ PRINTED = sorted(TOOLS | NAMES | ALIASES, key=len, reverse=True)
 COMMANDS = re.compile(r"(?:ip|tc|nft|bridge) -?[a-z]|udev: |openstack: |nstat, netstat -s: ")
 """A line of commands or of a configuration, where a remedy or a site gives one without more words."""
 
+UDEV = re.compile(r'RUN\+="[^"]*"')
+"""The command in a udev rule, which may stand within a sentence."""
+
 
 def english(page: str) -> Iterator[str]:
     """Yield the texts of a page's blocks that are English prose; code and what programs print are none."""
@@ -47,6 +50,7 @@ def is_printed(text: str) -> bool:
     """Tell whether a text is only what a tool is called or prints, or a command."""
     if COMMANDS.match(text):
         return True
+    text = UDEV.sub("", text)
     for name in PRINTED:
         text = text.replace(name, "")
     return len(WORD.findall(text)) < SHORT and not LONG.search(text)
@@ -93,4 +97,5 @@ def test_prose_that_was_left_is_seen(page: str, left: list[str]) -> None:
 def test_a_name_that_a_tool_prints_is_no_prose() -> None:
     assert is_printed("packets pruned from receive queue because of socket buffer overrun, [1]")
     assert is_printed("ip link set dev {tap} nomaster")
+    assert is_printed('udev 规则：RUN+="/sbin/ethtool -K $name tx off tso off gso off"')
     assert not is_printed("What the later bundle has of it.")
