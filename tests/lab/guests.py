@@ -166,6 +166,7 @@ class Scenario:
     Attributes:
         during: What is done on this computer while the guest's collector waits for its second sample.
         wanted: Rules of which one must be named; empty where no packet is lost.
+        uncounted: Guests' kernels that count nothing of it, so that nothing must be named.
         before: Shell text that runs in the guest first.
         libvirt: Whether a libvirt starts the VM and is the way to its agent.
         block: Commands that the agent may not do.
@@ -175,6 +176,7 @@ class Scenario:
 
     during: Callable[[Guest], None]
     wanted: frozenset[str] = frozenset()
+    uncounted: frozenset[str] = frozenset()
     before: str = ""
     libvirt: bool = False
     block: str = ""
@@ -190,7 +192,10 @@ SCENARIOS = {
     ),
     "no-listener": Scenario(lambda _: datagrams(4999, 600, 40), frozenset({"guest-no-listener"})),
     "foreign-mac": Scenario(
-        lambda _: send(600, 40, ipv4(OTHER_MAC)), frozenset({"guest-mac-mismatch"}), before=PROMISC
+        lambda _: send(600, 40, ipv4(OTHER_MAC)),
+        frozenset({"guest-mac-mismatch"}),
+        uncounted=frozenset({"5.10"}),  # ip_rcv_core() frees them without a count before Linux 5.19
+        before=PROMISC,
     ),
     "unknown-protocol": Scenario(
         lambda _: send(600, 40, raw(MAC, 0x88B5)), frozenset({"guest-unknown-protocol"})
@@ -446,8 +451,8 @@ def as_made(bundle: Path, scenario: Scenario) -> str:
     return "; ".join(wrong)
 
 
-def judge(bundle: Path, scenario: Scenario) -> tuple[str, bool]:
-    """Return what the analyzer says, and whether it is right."""
+def judge(bundle: Path, scenario: Scenario, kernel: str) -> tuple[str, bool]:
+    """Return what the analyzer says of a guest with that kernel, and whether it is right."""
     words = [sys.executable, "-m", "vnetkb", "analyze", "--format", "json", str(bundle)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     states = ("rising", "silent")
@@ -462,6 +467,8 @@ def judge(bundle: Path, scenario: Scenario) -> tuple[str, bool]:
         return told, False
     if scenario.wanted == RING:
         return told, bool(ring) and all(f["cause"] in RING for f in ring)
+    if kernel in scenario.uncounted:
+        return told, not findings
     # the host is acquitted: its port lost nothing
     return told, not ring and scenario.wanted <= {f["cause"] for f in findings}
 
@@ -492,7 +499,7 @@ def main(arguments: Sequence[str]) -> int:
         for name in options.scenario or SCENARIOS:
             started = time.monotonic()
             bundle = perform(name, options.kernel, out)
-            said, right = judge(bundle, SCENARIOS[name])
+            said, right = judge(bundle, SCENARIOS[name], options.kernel)
             wrong += not right
             took = f"{time.monotonic() - started:4.0f} s  {'right' if right else 'WRONG'}"
             sys.stdout.write(f"{name:18} {options.kernel:5} {took}  {said}\n")

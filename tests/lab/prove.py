@@ -64,7 +64,7 @@ def guests_recorded() -> dict[str, Any]:
     for bundle in sorted(guests.BUNDLES.glob("*.tar.gz")):
         name, _, kernel = bundle.name.removesuffix(".tar.gz").rpartition("-")
         scenario = guests.SCENARIOS[name]
-        said, right = guests.judge(bundle, scenario)
+        said, right = guests.judge(bundle, scenario, kernel)
         # Which of the causes of a full ring it is, the scenarios with drop reasons prove.
         cause = next(iter(scenario.wanted)) if len(scenario.wanted) == 1 else None
         entry = found.setdefault(name, {"cause": cause, "kernels": {}})

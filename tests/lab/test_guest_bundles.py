@@ -39,7 +39,8 @@ def observed(bundle: Path) -> Any:  # noqa: ANN401 - whatever the facts room ret
 
 
 def test_the_cause_that_was_made_is_the_one_that_is_named(bundle: Path) -> None:
-    said, right = guests.judge(bundle, guests.SCENARIOS[scenario(bundle)])
+    kernel = bundle.name.removesuffix(".tar.gz").rpartition("-")[2]
+    said, right = guests.judge(bundle, guests.SCENARIOS[scenario(bundle)], kernel)
 
     assert right, said
 
