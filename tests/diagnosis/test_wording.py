@@ -115,3 +115,15 @@ def test_of_two_taps_that_answer_alike_each_is_told_its_own_numbers(tmp_path: Pa
         }
         assert "than 1.1 to 10 % of what the ring holds" in texts["vnet3"]
         assert "than 1.1 to 20 % of what the ring holds" in texts["vnet4"]
+
+
+def test_a_share_that_may_be_less_than_what_harms_is_told_with_its_bounds(tree: Path) -> None:
+    bundle = read_bundle(tree / "tests/lab/bundles/vhost-saturated-7.2.tar.gz")
+    kb = load_kb()
+    (finding,) = (one for one in diagnose(build(bundle, kb), kb).findings if one.symptom.state == "rising")
+    share = finding.symptom.share
+
+    assert share is not None
+    assert share.least < 0.01 < share.value < share.most
+    assert finding.harm == "harmful"
+    assert f"between 0 % and {100 * share.most:.3g} %" in finding.harm_reason
