@@ -25,7 +25,7 @@ SHELL_STYLE = ("-i", "2", "-ci")
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run every test, in two processes; arguments after -- go to pytest (-n 0: in one)."""
-    session.run("pytest", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", *session.posargs)
+    session.run("pytest", "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", *session.posargs)
 
 
 @nox.session

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -29,13 +30,23 @@ HOST = frozenset({"collectors", "delivery", "lab", "privacy", "real"})
 """Rooms whose tests use what a machine has once (tracing, switches, process names): all in one process."""
 
 
-@pytest.hookimpl(trylast=True)
+def room_of(nodeid: str) -> str:
+    """Return the room of a test; all rooms of the host count as one."""
+    room = nodeid.split("/")[1]
+    return "host" if room in HOST else room
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each room's tests in one process of pytest-xdist; the longest, those of the host, come first."""
-    rooms = {item: item.path.relative_to(TREE / "tests").parts[0] for item in items}
-    for item, room in rooms.items():
-        item.add_marker(pytest.mark.xdist_group("host" if room in HOST else room))
-    items.sort(key=lambda item: rooms[item] not in HOST)
+    """Let what takes longest, the host's tests, come first."""
+    items.sort(key=lambda item: room_of(item.nodeid) != "host")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - xdist has no types
+    """Keep each room's tests in one process."""
+    scheduler = importlib.import_module("xdist.scheduler").LoadScopeScheduling(config, log)
+    scheduler._split_scope = room_of
+    return scheduler
 
 
 @pytest.fixture(scope="session")
