@@ -175,6 +175,8 @@ def test_where_a_packet_filter_is_loaded_ipv4_cannot_tell(tmp_path: Path) -> Non
 
     assert (finding.verdict, finding.cause) == ("undetermined", None)
     assert {c.rule.id for c in finding.candidates} == {"guest-multicast-not-joined", "guest-packet-filter"}
+    # what nobody joined and what a rule refuses: neither is known to harm
+    assert finding.harm == "unknown"
 
 
 def test_ipv6_counts_multicasts_of_every_group(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from vnetkb.bundle import read_bundle
 from vnetkb.bundle.guest_file import with_guest
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
+from vnetkb.facts.guests import guests
 from vnetkb.kb.load import load_kb
 
 if TYPE_CHECKING:
@@ -244,3 +245,106 @@ def test_windows_booted_when_its_ticks_began_again(
 
     assert bool(rising(found)) is (rebooted == "no")
     assert ("booted" in why) is (rebooted != "no")
+
+
+def test_a_loopback_is_no_nic_behind_no_port(tmp_path: Path) -> None:
+    _, observations = analyzed(tmp_path, sysfs(lo=(1, 5, "00:00:00:00:00:00"), eth0=(2, 2000, OWN)))
+
+    assert not notices(observations, "web01 lo")
+
+
+@pytest.mark.parametrize(("status", "known"), [("Up", True), ("Down", None), ("LowerLayerDown", None)])
+def test_a_windows_nic_without_a_link_is_not_called_switched_off(
+    tmp_path: Path, status: str, known: object
+) -> None:
+    files = windows_files(27100, min_free=16)
+    for n in (0, 1):
+        sample = json.loads(files[f"{n}/win-counters"])
+        sample["Interfaces"][0]["Status"] = status
+        files[f"{n}/win-counters"] = json.dumps(sample)
+    found, observations = analyzed(
+        tmp_path, files, Device("vnet3", tx_dropped=(5, 900), tx_packets=(100, 200))
+    )
+    (finding,) = rising(found)
+    (rule,) = [c for c in finding.candidates if c.rule.id == "guest-link-down"]
+
+    assert observations.subjects["tap", "vnet3"].fact("guest.nic_up").value is known
+    assert rule.status.value == ("ruled-out" if known else "open")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wall", "seconds"),
+    [
+        (-2_000_000_000, -1_999_992_000, 8, 8.0),  # 26 days up
+        (2**31 - 3000, -(2**31) + 5000, 8, 8.0),
+        (-3000, 5000, 8, 8.0),  # 49.7 days: it begins anew
+        (-3000, 5000, 60, None),
+        (-3000, 5000, None, None),
+    ],
+)
+def test_the_tick_count_of_windows_is_a_number_of_32_bits(
+    tmp_path: Path, first: int, last: int, wall: int | None, seconds: float | None
+) -> None:
+    files = windows_files(27100, discards=40)
+    # WMI reckons the time of the boot anew, with a clock that drifts
+    for n, ticks in enumerate((first, last)):
+        at = "" if wall is None else f"wall 2026-11-22T13:{45 + wall * n // 60}:{wall * n % 60:02}Z\n"
+        files[f"{n}/win-clock"] = f"uptime_ms {ticks}\n{at}boot 20261101000000.{5 + 4 * n}00000+000\n"
+    found, observations = analyzed(tmp_path, files)
+    (guest,) = guests(observations.subjects["tap", "vnet3"].topology)
+
+    assert guest.seconds == seconds
+    assert guest.rebooted is (seconds is None)
+    assert bool(rising(found)) is (seconds is not None)
+
+
+def test_the_guest_did_not_boot_within_a_second_where_only_wmi_tells(tmp_path: Path) -> None:
+    files = windows_files(27100, discards=40)
+    for n in (0, 1):
+        files[f"{n}/win-clock"] = f"boot 20261101000000.{5 + 4 * n}00000+000\n"
+    found, _ = analyzed(tmp_path, files)
+
+    assert [f.symptom.delta for f in rising(found)] == [40]
+
+
+def otherhost(frames: int | None) -> str:
+    counters = {"bytes": 1, "packets": 6000, "errors": 0, "dropped": 0, "multicast": 0}
+    received = counters | ({} if frames is None else {"otherhost": frames})
+    link = {
+        "ifindex": 2, "ifname": "eth0", "flags": ["UP"], "mtu": 1500, "address": OWN,
+        "stats64": {"rx": received, "tx": counters},
+    }  # fmt: skip
+    return json.dumps([link])
+
+
+@pytest.mark.parametrize(
+    ("before", "moved"), [(otherhost(None), 70000), (otherhost(69000), 1000), ("", None)]
+)
+def test_a_counter_that_one_sample_lacks_did_not_begin_there(
+    tmp_path: Path, before: str, moved: int | None
+) -> None:
+    files = sysfs(eth0=(2, 2000, OWN)) | {"1/guest-ip-link": otherhost(70000)}
+    if before:
+        files["0/guest-ip-link"] = before
+    _, observations = analyzed(tmp_path, files)
+    counted = observations.subjects["guest_nic", "web01 eth0"].counted("rx_otherhost_dropped")
+
+    assert counted.delta == moved
+
+
+@pytest.mark.parametrize(("elsewhere", "cause"), [(5000, "guest-softnet-backlog"), (3, None)])
+def test_a_full_backlog_of_any_interface_never_confirms_the_loss_of_one(
+    tmp_path: Path, elsewhere: int, cause: str | None
+) -> None:
+    files = sysfs(eth0=(2, 2000, OWN))
+    for n in (0, 1):
+        files[f"{n}/guest-softnet-stat"] = f"0000ffff {elsewhere * n:08x}" + " 00000000" * 11 + "\n"
+        files[f"{n}/guest-ethtool-s"] = "@ eth0\nNIC statistics:\n     rx_queue_0_drops: 0\n"
+    found, _ = analyzed(tmp_path, files)
+    (finding,) = rising(found)
+    statuses = {c.rule.id: c.status.value for c in finding.candidates}
+
+    assert finding.symptom.counter == "virtio_net.rx_dropped"
+    assert (finding.cause.id if finding.cause else None) == cause
+    assert finding.verdict == ("likely" if cause else "undetermined")
+    assert statuses["guest-unknown-protocol"] == "open"

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from vnetkb.facts.guests import Guest
 
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,9})?(?![^ ])")
 _WMI_DATE = re.compile(r"([0-9]{14})(?:\.([0-9]{6}))?([+-][0-9]{3})")
 CLOCKS = ("guest-clock", "win-clock")
+# TickCount of .NET is milliseconds in 32 bits, negative in the upper half of them.
+TICKS_S = (1 << 32) / 1000
 # A clock is set in steps of this at the least before it is called set; readings are whole seconds.
 CLOCK_STEP_S = 3.0
 # Clocks of a host and its guests that nobody keeps in step lie this far apart; samples so near may overlap.
@@ -45,8 +48,15 @@ def wmi_moment(text: str) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    first = text.partition(" ")[0]
-    return float(first) if first and first.replace(".", "", 1).isdigit() and first.isascii() else None
+    match = _NUMBER.match(text)
+    return float(match[0]) if match else None
+
+
+def _on(before: float, up: float, wall_s: float | None) -> float:
+    """Return a later time since the boot; TickCount of Windows begins anew at 0 after 49.7 days."""
+    if up >= before or wall_s is None:
+        return up
+    return up + TICKS_S if abs(up + TICKS_S - before - wall_s) <= CLOCK_STEP_S else up
 
 
 class Reading(NamedTuple):
@@ -66,14 +76,18 @@ class GuestClock:
     @cached_property
     def readings(self) -> tuple[Reading, ...]:
         """Its clocks at each of its samples that tells them."""
-        found = []
+        found: list[Reading] = []
         for n in self.guest.samples:
             linux, windows = (dict(self.guest.get(name, n) or ()) for name in CLOCKS)
             up = _number(linux.get("uptime", ""))
             ticks = _number(windows.get("uptime_ms", ""))
-            # TickCount is signed and wraps after 25 days
-            up = ticks / 1000 if up is None and ticks is not None else up
             wall = moment(str(linux.get("wall", "") or windows.get("wall", "")))
+            if up is None and ticks is not None:
+                up = ticks / 1000 % TICKS_S
+                last = next((clock for clock in reversed(found) if clock.up is not None), None)
+                if last is not None and last.up is not None:
+                    passed = None if wall is None or last.wall is None else wall - last.wall
+                    up = _on(last.up, up, passed)
             if up is not None or wall is not None:
                 found.append(Reading(up, wall))
         return tuple(found)
@@ -100,7 +114,8 @@ class GuestClock:
             return False
         ends = [wmi_moment(boot or "") for boot in (boots[0], boots[-1])]
         known = [end for end in ends if end is not None]
-        if len(known) == len(ends) and len(ups) > 1 and abs(known[0] - known[1]) <= CLOCK_STEP_S:
+        # no Windows boots twice within so short a time: WMI reckons it anew, with a clock that drifts
+        if len(known) == len(ends) and abs(known[0] - known[1]) <= CLOCK_STEP_S:
             return False
         # a boot and a clock that was set look alike
         return None if len(ups) > 1 else True

@@ -148,13 +148,13 @@ class LinuxNic(GuestSource):
         """Return a counter of the interface in each sample."""
         if field != "rx_otherhost_dropped":
             return self.guest.statistic(self.name, field)
-        values: list[int | None] = []
-        for links in self.guest.each("guest-ip-link"):
-            link = next((each for each in links or () if each.ifname == self.name), None)
-            values.append(link.rx.get("otherhost") if link is not None else None)
-        # iproute2 prints it only when it is not 0, so it is 0 in a sample before the one that shows it
-        if any(value is not None for value in values):
-            values = [0 if value is None else value for value in values]
+        links = [
+            next((each for each in links or () if each.ifname == self.name), None)
+            for links in self.guest.each("guest-ip-link")
+        ]
+        # iproute2 prints it only when it is not 0; a kernel that never shows it may not count it
+        least = 0 if any(link is not None and "otherhost" in link.rx for link in links) else None
+        values = [None if link is None else link.rx.get("otherhost", least) for link in links]
         return tuple(values), "guest-ip-link"
 
 

@@ -248,11 +248,10 @@ class Guest:
         # an address that two ports have tells neither
         ports = {mac: tap for mac, tap in known if [each for each, _ in known].count(mac) == 1}
         found: dict[str, str | None] = {}
-        for name, mac in sorted(self._addresses(), key=self._age):
-            if mac and mac.strip("0:") and name != "lo":
-                # bridges, bonds and VLANs inside the guest have the address of the NIC below them
-                port = ports.get(mac.lower())
-                found[name] = None if port in found.values() else port
+        for name, mac in sorted(self._addressed, key=self._age):
+            # bridges, bonds and VLANs inside the guest have the address of the NIC below them
+            port = ports.get(mac)
+            found[name] = None if port in found.values() else port
         if not found and self.is_plain and self.plain_port is not None:
             return {ALL_ADAPTERS: self.plain_port}
         free = [tap for tap in self.taps if tap not in found.values()]
@@ -265,7 +264,7 @@ class Guest:
     @cached_property
     def is_stranger(self) -> bool:
         """Whether its interfaces have addresses, and none of them is that of a port of the VM."""
-        inside = {mac.lower() for name, mac in self._addresses() if mac and mac.strip("0:") and name != "lo"}
+        inside = {nic.mac for nic in self._addressed}
         known = {mac.lower() for tap in self.taps if (mac := self.topology.guest_mac(tap))}
         return bool(inside and known) and not inside & known
 
@@ -277,9 +276,9 @@ class Guest:
         if not known or self.is_stranger:
             return ()
         return tuple(
-            Nic(name, mac.lower())
-            for name, mac in self._addresses()
-            if mac and mac.lower() not in known and self.nics.get(name) not in ports and self._is_real(name)
+            nic
+            for nic in self._addressed
+            if nic.mac not in known and self.nics.get(nic.name) not in ports and self._is_real(nic.name)
         )
 
     def _is_real(self, name: str) -> bool:
@@ -298,9 +297,18 @@ class Guest:
             return next((str(one.description) for one in counters.interfaces if one.name == name), "")
         return next((one.adapter for one in self.adapters if one.name == name), "")
 
-    def _age(self, one: tuple[str, str | None]) -> int:
+    @cached_property
+    def _addressed(self) -> tuple[Nic, ...]:
+        """Its interfaces with an address of their own, in small letters; a loopback has none."""
+        return tuple(
+            Nic(name, mac.lower())
+            for name, mac in self._addresses()
+            if mac and mac.strip("0:") and name != "lo"
+        )
+
+    def _age(self, one: Nic) -> int:
         """Sort a NIC before what was made on top of it, which came later."""
-        device = (self.first(LINUX_NIC) or {}).get(one[0])
+        device = (self.first(LINUX_NIC) or {}).get(one.name)
         number = device.attributes.get("ifindex", "") if device is not None else ""
         return int(number) if number.isdecimal() else 0
 

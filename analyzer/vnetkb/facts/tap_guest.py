@@ -129,7 +129,8 @@ def _nic_up(guest: Guest, nic: str) -> Fact:
         states: list[bool | None] = []
         for counters in guest.each(WINDOWS_NIC):
             one = next((n for n in counters.interfaces if n.name == nic), None) if counters else None
-            states.append(None if one is None or one.status is None else one.status == "Up")
+            # OperationalStatus: what is not up may be switched on and without a link
+            states.append(True if one is not None and one.status == "Up" else None)
     else:
         flags = guest.attribute(nic, "flags")
         states = [None if text is None else bool(int(text, 16) & IFF_UP) for text in flags]
