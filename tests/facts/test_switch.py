@@ -33,6 +33,10 @@ def table(*rows: Mapping[str, Any]) -> str:
     return json.dumps({"headings": headings, "data": data})
 
 
+# Every Open vSwitch has these columns, empty where nothing watches.
+NO_MONITORING: dict[str, Any] = {"mirrors": [], "sflow": [], "netflow": [], "ipfix": []}
+
+
 def interface(name: str, number: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
     return {"_uuid": f"#i{name}", "name": name, "type": "", "ofport": number, **more}
 
@@ -58,7 +62,8 @@ def switch(
         )
     )
     found["host/0/ovs-bridge"] = table(
-        {
+        NO_MONITORING
+        | {
             "_uuid": "#b",
             "name": "br0",
             "datapath_type": kind,
@@ -171,7 +176,10 @@ def test_a_tap_of_the_userspace_datapath_is_shown_the_other_way_round(tmp_path: 
 
 
 def mirror(sent: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
-    return {"_uuid": "#m", "name": "watch", "select_all": True, "statistics": {"tx_packets": sent}, **more}
+    columns = ("output_port", "output_vlan", "select_src_port", "select_dst_port")
+    chosen: dict[str, Any] = {key: [] for key in columns}
+    row = {"_uuid": "#m", "name": "watch", "select_all": True, "statistics": {"tx_packets": sent}}
+    return chosen | row | more
 
 
 def test_what_a_mirrors_output_port_drops_are_copies(tmp_path: Path) -> None:
@@ -411,8 +419,8 @@ def watched(
     rows = [[interface("vnet3", 1), interface("vnet4", 2)]] * 2
     captures = switch(rows, mirrors=[mirrors, later or mirrors])
     bridges = json.loads(captures["host/0/ovs-bridge"])
-    bridges["headings"] += list(bridge)
-    bridges["data"][0] += [["uuid", value] for value in bridge.values()]
+    for column, value in bridge.items():
+        bridges["data"][0][bridges["headings"].index(column)] = ["uuid", value]
     captures["host/0/ovs-bridge"] = json.dumps(bridges)
     captures["host/0/ovs-sflow"] = table(
         {"_uuid": "#s", "targets": "192.0.2.9:6343", "sampling": 64, "polling": 20}
@@ -449,6 +457,54 @@ def test_an_alarm_on_a_mirrors_output_port_means_copies(tmp_path: Path) -> None:
     assert finding.alarm is not None
     assert finding.alarm.means == "copy"
     assert "It is the output port of mirror watch of br0." in words.alarm(finding, finding.alarm)
+
+
+def without(text: str, *columns: str) -> str:
+    """Return a table with some of its columns under other names, as no Open vSwitch has them."""
+    found = json.loads(text)
+    found["headings"] = [f"new_{name}" if name in columns else name for name in found["headings"]]
+    return json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("lost", "columns", "needed"),
+    [
+        ("ovs-mirror", None, "ovs-mirror"),
+        ("ovs-mirror", ("output_port",), "ovs-mirror"),
+        ("ovs-bridge", None, "ovs-bridge"),
+        ("ovs-bridge", ("mirrors", "sflow"), "ovs-bridge"),
+        ("ovs-port", None, "ovs-port"),
+    ],
+)
+def test_whether_copies_are_lost_is_not_known_where_the_mirrors_are_not(
+    lost: str, columns: tuple[str, ...] | None, needed: str, tmp_path: Path
+) -> None:
+    rows = [[interface("vnet3", 1), interface("vnet4", 2)]] * 2
+    captures = switch(rows, mirrors=[[mirror(n, output_port="#pvnet3")] for n in (5, 25)])
+    for member in [one for one in captures if one.endswith(lost)]:
+        captures[member] = without(captures[member], *columns) if columns else "?"
+    shown = judge(Host([VNET3], captures=captures), tmp_path)
+
+    (finding,) = shown.findings
+    assert finding.harm == "unknown", finding.harm_reason
+    assert "may be copies" in finding.harm_reason
+    assert finding.alarm is not None
+    assert (finding.alarm.means, needed in finding.alarm.not_told) == ("unknown", True)
+    said = words.alarm(finding, finding.alarm)
+    assert "not known" in said
+    assert "No mirror" not in said
+    assert [one for one in shown.notices if "watch its ports is not known" in one.text and needed in one.text]
+
+
+def test_what_no_sampler_is_known_of_is_not_said_to_be_unwatched(tmp_path: Path) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2)
+    captures["host/0/ovs-bridge"] = captures["host/0/ovs-bridge"].replace('["set", []]', '["uuid", "#s"]', 1)
+    (finding,) = judge(Host([VNET3], captures=captures), tmp_path).findings
+
+    assert finding.harm == "harmful"
+    assert finding.alarm is not None
+    assert (finding.alarm.means, finding.alarm.not_told) == ("loss", ("ovs-ipfix",))
+    assert "No mirror" not in words.alarm(finding, finding.alarm)
 
 
 def test_an_alarm_on_very_few_drops_is_noise(tmp_path: Path) -> None:
@@ -600,7 +656,7 @@ def test_a_switch_of_each_old_layout_is_read_and_its_doubling_told(
     ports = [{"_uuid": f"#p{name}", "name": name, "interfaces": one} for name, one in ids.items()]
     captures["host/0/ovs-port"] = table(*ports)
     bridge = {"_uuid": "#b", "name": "br0", "datapath_type": "", "ports": [f"#p{name}" for name in ids]}
-    captures["host/0/ovs-bridge"] = table(bridge)
+    captures["host/0/ovs-bridge"] = table(NO_MONITORING | bridge)
     device = Device("vnet0", (42, 42), (5000, 5000))
     shown = judge(Host([device], captures=captures), tmp_path, every=True)
 

@@ -249,7 +249,7 @@ def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | N
         means = "noise"
     else:
         means = "unknown" if harm is Harm.UNKNOWN else "loss"
-    return Alarm(means, observation.watches, names[0] if names else None)
+    return Alarm(means, observation.watches, names[0] if names else None, observation.not_told)
 
 
 def _scope(observation: Observation, kb: KnowledgeBase, cause: Rule | None) -> tuple[str, str] | None:

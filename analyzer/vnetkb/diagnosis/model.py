@@ -89,11 +89,13 @@ class Alarm(NamedTuple):
             (nobody is harmed) or ``unknown``.
         watches: Which monitoring of Open vSwitch watches the port.
         counted_as: Name that sFlow's counter samples give the number; None where they do not hold it.
+        not_told: Captures that would tell what else watches the port; empty where all of it is known.
     """
 
     means: str
     watches: tuple[Watch, ...]
     counted_as: str | None
+    not_told: tuple[str, ...] = ()
 
 
 class Finding(NamedTuple):

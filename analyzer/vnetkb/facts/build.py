@@ -121,6 +121,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     notices += tables.notices
     notices += guest_notices.notices(topology)
     notices += outside.notices(topology)
+    notices += monitoring.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
     return Observations(

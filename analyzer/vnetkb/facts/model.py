@@ -167,6 +167,7 @@ class Observation(NamedTuple):
         words: Names that the knowledge base's texts may use.
         scopes: What the subject shares with others, by kind: vm, cpus, bridge, host.
         watches: Monitoring of Open vSwitch that watches it; None for what is no port of a bridge of it.
+        not_told: Captures that would tell what else watches it; empty where all of it is known.
     """
 
     subject: Subject
@@ -178,6 +179,7 @@ class Observation(NamedTuple):
     scopes: Mapping[str, str] = field(default_factory=dict)
     picture: Picture | None = None
     watches: tuple[Watch, ...] | None = None
+    not_told: tuple[str, ...] = ()
 
 
 class HostSummary(NamedTuple):

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vnetkb.facts.model import Watch
-from vnetkb.facts.switch import several
+from vnetkb.facts.model import Notice, Watch
+from vnetkb.facts.switch import MONITORING, several
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from vnetkb.facts.model import Observation
     from vnetkb.facts.topology import Topology
 
@@ -19,10 +22,35 @@ SAMPLERS = (("sflow", "sFlow"), ("netflow", "NetFlow"), ("ipfix", "IPFIX"))
 
 def with_watches(observation: Observation, topology: Topology) -> Observation:
     """Return the observation with the monitoring that watches its subject, if that is a port of a bridge."""
-    bridge = topology.switch.bridge_of.get(observation.subject.name)
-    if bridge is None or observation.subject.kind == "ovs_bridge":
+    name, switch = observation.subject.name, topology.switch
+    bridge, not_told = switch.bridge_of.get(name), not_told_of(topology, name)
+    if (bridge is None and not not_told) or observation.subject.kind == "ovs_bridge":
         return observation
-    return observation._replace(watches=watches(topology, observation.subject.name, bridge))
+    found = watches(topology, name, bridge) if bridge is not None else ()
+    return observation._replace(watches=found, not_told=not_told)
+
+
+def not_told_of(topology: Topology, port: str) -> tuple[str, ...]:
+    """Return the captures that would tell what else watches a port; empty where all of it is known."""
+    missing = (capture for column in MONITORING for capture in topology.switch.unread(port, column))
+    return tuple(dict.fromkeys(missing))
+
+
+def notices(topology: Topology) -> Iterator[Notice]:
+    """Yield what is not known of the monitoring of each bridge, and what would tell it."""
+    switch, said = topology.switch, set()
+    for port in sorted(switch.interfaces):
+        bridge = switch.bridge_of.get(port)
+        missing = not_told_of(topology, port)
+        if not missing or (bridge, missing) in said:
+            continue
+        said.add((bridge, missing))
+        text = tr(
+            "which mirrors, sFlow, NetFlow and IPFIX watch its ports is not known: {captures} would tell, "
+            "but they are missing or not readable",
+            captures=", ".join(missing),
+        )
+        yield Notice("warning", bridge or "Open vSwitch", text)
 
 
 def watches(topology: Topology, port: str, bridge: str) -> tuple[Watch, ...]:

@@ -56,15 +56,20 @@ def _has_qos(device: DeviceFacts) -> bool | None:
 
 
 def _is_mirror_output(device: DeviceFacts) -> bool | None:
-    if not device.tables.paths("ovs-mirror"):
-        return None
-    return any(device.name in mirror.outputs for mirror in device.topology.switch.mirrors)
+    switch = device.topology.switch
+    if any(device.name in mirror.outputs for mirror in switch.mirrors):
+        return True
+    return None if switch.unread(device.name, "mirrors") else False
+
+
+def _mirrors_unread(device: DeviceFacts) -> bool:
+    return bool(device.topology.switch.unread(device.name, "mirrors"))
 
 
 def _gets_mirrored_vlan(device: DeviceFacts) -> bool | None:
-    if not device.tables.paths("ovs-mirror"):
-        return None
     switch = device.topology.switch
+    if switch.unread(device.name, "mirrors"):
+        return None
     bridge, port = switch.bridge_of.get(device.name), switch.port(device.name) or {}
     vlans = {m.output_vlan for m in switch.mirrors if m.bridge == bridge and m.output_vlan is not None}
     tag, trunks = port.get("tag"), port.get("trunks")
@@ -84,6 +89,7 @@ _of_port("ovs.policing_rate", ("ovs-interface",), _number("ingress_policing_rate
 _of_port("ovs.policing_packets", ("ovs-interface",), _number("ingress_policing_kpkts_rate"))
 _of_port("ovs.has_qos", ("ovs-interface", "ovs-port"), _has_qos)
 _of_port("ovs.is_mirror_output", (*TABLES, "ovs-mirror"), _is_mirror_output)
+_of_port("ovs.mirrors_unread", TABLES, _mirrors_unread)
 _of_port("ovs.gets_mirrored_vlan", (*TABLES, "ovs-mirror"), _gets_mirrored_vlan)
 _of_port("ovs.tx_errors", ("sysfs-net",), lambda device: device.between_snapshots("tx_errors"))
 _of_port("ovs.mirror_copies", ("ovs-mirror",), _copies)

@@ -173,6 +173,27 @@ class Switch:
             None if everything else frozenset(self._interfaces_of(leaving)),
         )
 
+    def unread(self, interface: str, column: str) -> tuple[str, ...]:
+        """Return what would tell which monitoring of a kind watches an interface's bridge.
+
+        Empty where that is known: the bridge names none, or every row that it names was read.
+
+        Args:
+            interface: Name of the interface.
+            column: ``mirrors``, ``sflow``, ``netflow`` or ``ipfix``, as the table Bridge names it.
+        """
+        bridge, capture = self.bridge(interface), MONITORING[column]
+        if bridge is None:
+            joining = ("ovs-port", "ovs-bridge") if interface in self.interfaces else ()
+            return tuple(name for name in joining if not self.tables.once(name))
+        if column not in bridge:
+            return ("ovs-bridge",)
+        snapshots = [self.tables.get(capture, n) or () for n in self.tables.snapshots]
+        read = {str(row.get("_uuid")): row for rows in snapshots for row in rows}
+        needed = MIRROR_COLUMNS if column == "mirrors" else ()
+        whole = all(uuid in read and read[uuid].keys() >= {*needed} for uuid in several(bridge[column]))
+        return () if whole else (capture,)
+
     def _interfaces_of(self, ports: Any) -> tuple[str, ...]:  # noqa: ANN401 - any iterable of UUIDs
         return tuple(sorted(n for n, row in self._ports.items() if str(row.get("_uuid")) in set(ports)))
 
@@ -260,6 +281,10 @@ class Switch:
         )
 
 
+# Columns of the table Bridge that name monitoring, with the capture that holds the rows named.
+MONITORING = {"mirrors": "ovs-mirror", "sflow": "ovs-sflow", "netflow": "ovs-netflow", "ipfix": "ovs-ipfix"}
+# Without these it is not known what a mirror copies, or where to; every Open vSwitch from 1.0 on has them.
+MIRROR_COLUMNS = ("output_port", "output_vlan", "select_all", "select_dst_port", "select_src_port")
 LOCAL = 65534  # OFPP_LOCAL, the bridge's own port
 
 

@@ -110,6 +110,7 @@ def _alarm(finding: Finding, alarm: Alarm) -> dict[str, Any]:
         "means": alarm.means,
         "text": words.alarm(finding, alarm),
         "counted_as": alarm.counted_as,
+        "not_told": list(alarm.not_told),
         "watched_by": [
             {
                 "kind": watch.kind,

@@ -415,7 +415,15 @@ def alarm(finding: Finding, told: Alarm) -> str:
     if told.means == "loss" and finding.subject.vm and (finding.symptom.counter or "").endswith("tx_dropped"):
         parts = [tr("An alarm on it means loss to the VM {vm}.", vm=finding.subject.vm)]
     parts += [_watch(watch, told.counted_as) for watch in told.watches]
-    if not told.watches:
+    if told.not_told:
+        parts.append(
+            tr(
+                "Which monitoring of Open vSwitch watches this port is not known: {captures} would tell, but "
+                "they are missing or not readable.",
+                captures=", ".join(told.not_told),
+            )
+        )
+    elif not told.watches:
         parts.append(
             tr(
                 "No mirror, sFlow, NetFlow or IPFIX of Open vSwitch watches this port, so the alarm comes "
