@@ -77,6 +77,8 @@ class Host:
     """How many samples lie before the first snapshot."""
     boot_id: str = "00000000-0000-4000-8000-000000000000"
     start: str = "2026-11-22T13:45:00Z"
+    guest_script_s: float | None = None
+    """How long the host had a guest's script run; its captures all bear the time of the whole run."""
     file_name: str | None = None
     """What stands for the host in the file's name, where its own name can be in none."""
 
@@ -114,6 +116,10 @@ class Host:
         captures = [
             _capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())
         ]
+        if self.guest_script_s is not None:
+            for capture in captures:
+                if capture["scope"].startswith("guest:"):
+                    capture |= {"start_monotonic_s": START, "duration_s": self.guest_script_s}
         moments = [START + n * self.interval_s for n in range(self.snapshots)]
         manifest = {
             "schema_version": "1.0",

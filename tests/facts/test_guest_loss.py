@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from guest_files import FDINFO, QEMU
-from simulated import Device, Host
+from guest_files import BOOT, FDINFO, QEMU, windows_files
+from simulated import Device, Host, status
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
@@ -85,11 +85,12 @@ def inside(*, before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, 
 
 
 def diagnosed(
-    folder: Path, captures: Mapping[str, str | None], device: Device
+    folder: Path, captures: Mapping[str, str | None], device: Device, script_s: float | None = None
 ) -> tuple[Diagnosis, FactSource]:
     known: dict[str, str | None] = {"host/0/proc-cmdline": QEMU, "host/0/tun-fdinfo": FDINFO}
     kb = load_kb()
-    observed = build(read_bundle(Host([device], captures=known | dict(captures)).write(folder)), kb)
+    host = Host([device], captures=known | dict(captures), guest_script_s=script_s)
+    observed = build(read_bundle(host.write(folder)), kb)
     return diagnose(observed, kb), observed.subjects["tap", "vnet3"]
 
 
@@ -278,3 +279,43 @@ def test_a_capture_in_the_guest_is_said_to_hide_drops(tmp_path: Path) -> None:
     found, _ = diagnosed(tmp_path, inside(before=files, after=files), tap())
 
     assert [n.subject for n in found.notices if n.rule == "guest-capture-hides-drops"] == ["web01 eth0"]
+
+
+def windows_behind(reader: str, build_number: int, *, received: int, discards: int) -> dict[str, str | None]:
+    """Return a Windows that the host had asked, behind vhost or QEMU itself, and what its NIC counted."""
+    made: dict[str, str | None] = {"guest:web01/0/guest-manifest": "system=windows\n"}
+    if reader == "vhost":
+        made["host/0/proc-cmdline"] = QEMU.replace("ifname=vnet3", "ifname=vnet3,vhost=on")
+        made |= {f"host/{n}/proc-status": status(4800, 4800, "vhost-4711") for n in (0, 1)}
+    files = windows_files(build_number)
+    made["guest:web01/0/win-nic-registry"] = files["0/win-nic-registry"]
+    for n in (0, 1):
+        sample = json.loads(files[f"{n}/win-counters"])
+        counters = sample["Interfaces"][0]["IPv4Statistics"]
+        counters["UnicastPacketsReceived"] += received * n
+        counters["IncomingPacketsDiscarded"] += discards * n
+        made[f"guest:web01/{n}/win-counters"] = json.dumps(sample)
+        made[f"guest:web01/{n}/win-clock"] = BOOT.format(ms=1000 + 8000 * n).replace(":00Z", f":{8 * n:02}Z")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("behind", "discards", "said"),
+    [
+        # NetKVM counts what it keeps: nothing is missing
+        (("vhost", 27100), 9000, []),
+        (("qemu", 27100), 9000, []),
+        (("vhost", 26200), 0, [("guest-netkvm-filtered-uncounted", "unknown")]),
+        (("qemu", 26200), 0, [("guest-qemu-filtered", "harmless")]),
+        # nothing on the way keeps a frame without counting it
+        (("vhost", 27100), 0, [(None, "harmful")]),
+    ],
+)
+def test_what_netkvm_keeps_from_windows_is_not_called_lost(
+    tmp_path: Path, behind: tuple[str, int], discards: int, said: list[tuple[str | None, str]]
+) -> None:
+    captures = windows_behind(*behind, received=500, discards=discards)
+    found, port = diagnosed(tmp_path, captures, tap(sent=12000), script_s=10.0)
+
+    assert str(port.fact("reader.kind").value).startswith(behind[0])
+    assert [(f.cause.id if f.cause else None, str(f.harm)) for f in silent(found)] == said

@@ -173,3 +173,96 @@ def test_an_address_of_two_ports_joins_the_guests_nic_to_neither(tmp_path: Path)
     observations = build(with_guest(read_bundle(host.write(tmp_path)), "web01", file), load_kb())
 
     assert not [name for kind, name in observations.subjects if kind == "guest_nic"]
+
+
+TWO = QEMU + (
+    "4711\t-netdev tap,id=hostnet1,ifname=vnet4\n"
+    f"4711\t-device virtio-net-pci,netdev=hostnet1,id=net1,mac={OTHER}\n"
+)
+FIRST, SECOND = "{4D36E972-0000-0000-0000-000000000001}", "{4D36E972-0000-0000-0000-000000000002}"
+NETKVM = "Red Hat VirtIO Ethernet Adapter"
+
+
+def two_netkvm(instances: Mapping[str, int], *rows: Mapping[str, str]) -> dict[str, str]:
+    """Return a Windows with two NICs of NetKVM; MinFreeBuffers by instance, and rows of the registry."""
+    files = windows_files(27100)
+    sample = json.loads(files["0/win-counters"])
+    nic = sample["Interfaces"][0]
+    more = {"Name": "Ethernet 4", "Mac": OTHER.replace(":", "").upper(), "Id": SECOND}
+    sample["Interfaces"].append(nic | more | {"Description": f"{NETKVM} #2"})
+    diag = sample["Classes"]["NetKvm_Diag"][0]
+    sample["Classes"]["NetKvm_Config"] = []
+    sample["Classes"]["NetKvm_Diag"] = [
+        diag | {"InstanceName": name, "rx": {"MinFreeBuffers": least}} for name, least in instances.items()
+    ]
+    files["0/win-counters"] = files["1/win-counters"] = json.dumps(sample)
+    known: Mapping[str, str] = {"DriverDesc": NETKVM, "DriverVersion": "100.1.1.27100"}
+    files["0/win-nic-registry"] = json.dumps([{**known, **row} for row in rows])
+    return files
+
+
+def of_two(folder: Path, files: dict[str, str], port: str) -> Mapping[str, object]:
+    held = FDINFO + "/proc/4711/fdinfo/26:iff:\tvnet4\n"
+    devices = [Device("vnet3"), Device("vnet4")]
+    host = Host(devices, captures={"host/0/proc-cmdline": TWO, "host/0/tun-fdinfo": held})
+    file = folder / "guest.txt"
+    file.write_text(container(files), encoding="utf-8")
+    observations = build(with_guest(read_bundle(host.write(folder)), "web01", file), load_kb())
+    source = observations.subjects["tap", port]
+    names = ("guest.netkvm_min_free", "guest.rx_capacity", "guest.netkvm_build")
+    return {name: source.fact(name).value for name in names}
+
+
+@pytest.mark.parametrize(
+    ("instances", "free"),
+    [
+        ({NETKVM: 200, f"{NETKVM} #2": 0}, (200, 0)),  # WMI names them as .NET describes them
+        ({f"{NETKVM} #2": 0}, (None, 0)),
+        ({"PCI\\A_0": 200, "PCI\\B_0": 0}, (None, None)),  # which is which, nothing tells
+        ({"PCI\\A_0": 16, "PCI\\B_0": 16}, (16, 16)),
+        ({"PCI\\A_0": 0}, (None, None)),
+    ],
+)
+def test_buffers_of_another_nic_are_not_this_ones(
+    tmp_path: Path, instances: dict[str, int], free: tuple[int | None, int | None]
+) -> None:
+    files = two_netkvm(instances, {"RxCapacity": "1024"})
+
+    for port, least in zip(("vnet3", "vnet4"), free, strict=True):
+        (folder := tmp_path / port).mkdir()
+        assert of_two(folder, files, port)["guest.netkvm_min_free"] == least
+
+
+STALE = {"RxCapacity": "128", "DriverVersion": "62.1.1.17000", "NetCfgInstanceId": "{DEAD}"}
+OLD = {"RxCapacity": "128", "DriverVersion": "62.1.1.17000"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "known"),
+    [
+        ([STALE, {"RxCapacity": "1024", "NetCfgInstanceId": FIRST.lower()}], (1024, 27100)),
+        ([STALE, {"RxCapacity": "64", "NetCfgInstanceId": SECOND}], (None, None)),
+        ([OLD, {"RxCapacity": "64"}], (None, None)),
+        ([{"RxCapacity": "64"}, {"RxCapacity": "512"}], (None, 27100)),
+        ([{"RxCapacity": "64"}, {"RxCapacity": "64"}], (64, 27100)),
+    ],
+)
+def test_the_registry_is_read_of_the_nic_itself(
+    tmp_path: Path, rows: list[dict[str, str]], known: tuple[int | None, int | None]
+) -> None:
+    found = of_two(tmp_path, two_netkvm({NETKVM: 16, f"{NETKVM} #2": 16}, *rows), "vnet3")
+
+    assert (found["guest.rx_capacity"], found["guest.netkvm_build"]) == known
+
+
+def test_another_driver_is_not_judged_as_netkvm(tmp_path: Path) -> None:
+    files = windows_files(27100, discards=40)
+    for n in (0, 1):
+        sample = json.loads(files[f"{n}/win-counters"])
+        sample["Interfaces"][0]["Description"] = "Intel(R) PRO/1000 MT Network Connection"
+        files[f"{n}/win-counters"] = json.dumps(sample)
+    found, _ = analyzed(tmp_path, files)
+    (finding,) = [f for f in found.findings if f.symptom.state == "rising"]
+
+    assert (finding.cause, str(finding.harm)) == (None, "unknown")
+    assert {c.status.value for c in finding.candidates} == {"ruled-out"}

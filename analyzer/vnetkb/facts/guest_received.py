@@ -89,7 +89,8 @@ def _moved(guest: Guest, nic: str) -> int | None:
             next((one for one in counters.interfaces if one.name == nic), None) if counters else None
             for counters in guest.each(WINDOWS_NIC)
         )
-        keys = ("UnicastPacketsReceived", "NonUnicastPacketsReceived")
+        # what NetKVM discards came as far as the guest, and is counted there and nowhere else
+        keys = ("UnicastPacketsReceived", "NonUnicastPacketsReceived", "IncomingPacketsDiscarded")
         values = tuple(total([row.statistics.get(key) for key in keys]) if row else None for row in rows)
     known = [value for value in values if value is not None]
     return total([difference(a, b, same_device=True, u32=False) for a, b in itertools.pairwise(known)])

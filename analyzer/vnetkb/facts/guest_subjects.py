@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import itertools
-import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from vnetkb.facts import netkvm
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import ALL_ADAPTERS, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Fact, Subject
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from vnetkb.facts.topology import Topology
 
 ALL_FRAMES = 3
-_BUILD = re.compile(r"(?:[0-9]+\.){3}([0-9]{1,9})")
-NETKVM = "VirtIO"
 
 
 def subjects(topology: Topology) -> Iterator[GuestSource]:
@@ -319,12 +317,16 @@ def _driver_dropped(source: GuestSource) -> Fact:
 
 
 def _netkvm_build(source: GuestSource) -> Fact:
-    for capture in ("win-nic-registry",):
-        for row in source.guest.first(capture) or ():
-            match = _BUILD.fullmatch(row.get("DriverVersion", ""))
-            if NETKVM in row.get("DriverDesc", "") and match is not None:
-                return source.known("guest.netkvm_build", int(match[1]), capture)
-    return source.known("guest.netkvm_build", None, "win-nic-registry")
+    value = netkvm.build(source.guest, source.name)
+    why = netkvm.why_not(source.guest, source.name, netkvm.REGISTRY) if value is None else ""
+    if why:
+        return Fact("guest.netkvm_build", why_unknown=tr(why))
+    return source.known("guest.netkvm_build", value, netkvm.REGISTRY)
+
+
+def _is_netkvm(source: GuestSource) -> Fact:
+    value = netkvm.is_netkvm(source.guest, source.name)
+    return source.known("guest.nic_is_netkvm", value, WINDOWS_NIC)
 
 
 SOCKETS4, SOCKETS6 = "guest-proc-net-udp", "guest-proc-net-udp6"
@@ -371,7 +373,11 @@ LinuxNic.providers = {
     "guest.packet_captures": _packet_sockets,
     "guest.driver_dropped": _driver_dropped,
 }
-WindowsNic.providers = {**COMMON, "guest.netkvm_build": _netkvm_build}
+WindowsNic.providers = {
+    **COMMON,
+    "guest.netkvm_build": _netkvm_build,
+    "guest.nic_is_netkvm": _is_netkvm,
+}
 LinuxUdp.providers = {**COMMON, "guest.socket_dropped": _socket_drops, "guest.socket_port": _socket_port}
 LinuxUdp6.providers = LinuxUdp.providers
 WindowsUdp.providers = COMMON

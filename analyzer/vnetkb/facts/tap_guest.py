@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from vnetkb.facts import netkvm
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import IFF_PROMISC, IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, WINDOWS_TEXT, Guest
 from vnetkb.facts.model import Fact
@@ -339,28 +340,32 @@ def _udp_errors(guest: Guest) -> Fact:
     return _moved(name, guest, None if four is None else four + (six or 0), SNMP, SNMP6)
 
 
-@guest_fact("guest.netkvm_min_free", WINDOWS_NIC)
-def _netkvm_min_free(guest: Guest) -> Fact:
-    name = "guest.netkvm_min_free"
-    frees = [
-        nic.rx_min_free
-        for counters in guest.each(WINDOWS_NIC)
-        if counters is not None
-        for nic in counters.netkvm
-        if nic.rx_min_free is not None
-    ]
-    return _known(name, guest, min(frees, default=None), WINDOWS_NIC)
+def netkvm_fact(name: str, capture: str) -> Callable[[Callable[[Guest, str], Value | None]], None]:
+    """Register a fact that the NetKVM driver tells of the NIC at the tap; it is of no time in particular."""
+
+    def register(tell: Callable[[Guest, str], Value | None]) -> None:
+        @provides(name)
+        def fact(tap: TapFacts) -> Fact:
+            guest = guest_of(tap.topology, tap.name)
+            nic = guest.nic_of(tap.name) if guest is not None else None
+            if guest is None or nic is None:
+                return _without(name, guest, capture)
+            value = tell(guest, nic)
+            why = netkvm.why_not(guest, nic, capture) if value is None else ""
+            return Fact(name, why_unknown=tr(why)) if why else _known(name, guest, value, capture)
+
+    return register
 
 
-@guest_fact("guest.rx_capacity", "win-nic-registry")
-def _rx_capacity(guest: Guest) -> Fact:
-    name, capture = "guest.rx_capacity", "win-nic-registry"
-    sizes = [
-        int(row["RxCapacity"])
-        for row in guest.first(capture) or ()
-        if "VirtIO" in row.get("DriverDesc", "") and row.get("RxCapacity", "").isdigit()
-    ]
-    return _known(name, guest, min(sizes, default=None), capture)
+def _rx_capacity(guest: Guest, nic: str) -> int | None:
+    text = netkvm.setting(guest, nic, "RxCapacity") or ""
+    return int(text) if text.isdecimal() else None
+
+
+netkvm_fact("guest.netkvm_min_free", WINDOWS_NIC)(netkvm.min_free)
+netkvm_fact("guest.rx_capacity", netkvm.REGISTRY)(_rx_capacity)
+netkvm_fact("guest.netkvm_build", netkvm.REGISTRY)(netkvm.build)
+netkvm_fact("guest.nic_is_netkvm", WINDOWS_NIC)(netkvm.is_netkvm)
 
 
 @provides("ring.rx_queue_size")

@@ -32,6 +32,7 @@ class WindowsInterface:
         mac: MAC address with colons, in small letters; None where it has none.
         status: Up, Down and so on.
         statistics: IPv4InterfaceStatistics by property name; from MIB_IF_ROW2, so not of IPv4 alone.
+        id: Its GUID in braces, the NetCfgInstanceId of the registry; empty where it is not told.
     """
 
     name: str
@@ -39,6 +40,7 @@ class WindowsInterface:
     mac: str | None
     status: str | None
     statistics: Mapping[str, int] = field(default_factory=dict)
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _interface(row: dict[str, Any]) -> WindowsInterface:
         mac=":".join(re.findall("..", mac)).lower() if _MAC.fullmatch(mac) else None,
         status=optional_text(row, "Status", _WHAT),
         statistics=_numbers(mapping_of(row, "IPv4Statistics", _WHAT)),
+        id=optional_text(row, "Id", _WHAT) or "",
     )
 
 
