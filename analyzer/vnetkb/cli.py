@@ -364,7 +364,7 @@ def path(
     """
     from vnetkb.facts import build
     from vnetkb.facts.device import DeviceFacts
-    from vnetkb.facts.path import path_to
+    from vnetkb.facts.path import path_in
     from vnetkb.facts.ways import refusal
     from vnetkb.report.as_path import render_path, render_path_json
 
@@ -379,7 +379,7 @@ def path(
         no_way = refusal(entrance.topology, entrance.name, to) if entrance is not None else None
         if no_way is not None:
             raise UsageProblem(f"--from {since} --to {to}: {no_way}")
-        found = path_to(devices[to], "tx_dropped", observations.interval_s, entrance)
+        found = path_in(observations, devices[to], entrance)
         if found is None:
             raise UsageProblem(f"--to {to}: no path to this kind of device is known ({devices[to].kind})")
         if path_format is PathFormat.JSON:

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
+from vnetkb.facts import build
+from vnetkb.kb.load import load_kb
+from vnetkb.report.as_path import path_document
+
 STOPPED = "tests/lab/bundles/vm-stopped-guest-6.1.tar.gz"
 HEALTHY = "tests/lab/bundles/healthy-guest-6.1.tar.gz"
 
@@ -62,7 +68,43 @@ def test_what_the_whole_bridge_counts_is_not_said_of_one_port(tree: Path) -> Non
     assert [(one["role"], one["of_all"]) for one in datapath["counts"]] == [("passed", True), ("lost", True)]
     assert [(one["role"], one["of_all"]) for one in rules["counts"]] == [("lost", True), ("passed", False)]
     assert "lost (all ports) (ovs_vswitchd.flow_n_packets)" in text
-    assert found["losing"] is None
+
+
+@pytest.mark.parametrize(
+    ("device", "subject", "losing", "counter"),
+    [
+        ("mon0", "mon0", ["qdisc", "ring"], "tap.tx_dropped"),
+        ("vnet3", "vnet3", ["rules", "port"], "tap.tx_errors"),
+        ("vnet5", "vnet5", ["rules", "port"], None),
+        ("vnet6", "vnet6", ["port", "qdisc"], "qdisc.drops"),
+    ],
+)
+def test_the_path_shows_the_loss_that_the_report_tells_and_draws(
+    device: str, subject: str, losing: list[str], counter: str | None, tree: Path
+) -> None:
+    found = json.loads(path("--to", device, "--format", "json", str(tree / SWITCH)).stdout)
+    kb = load_kb()
+    shown = diagnose(build(read_bundle(tree / SWITCH), kb), kb)
+    (finding,) = [one for one in shown.findings if one.subject.name == subject]
+
+    assert (found["losing"], found["lost"]) == (losing, finding.symptom.delta)
+    assert finding.picture is not None
+    drawn = finding.picture.path
+    assert drawn is not None
+    assert path_document(drawn) == found
+    losses = {one["counter"]: one["value"] for point in found["points"] for one in point["counts"]}
+    assert counter is None or losses[counter] == found["lost"]
+
+
+def test_a_policer_at_the_entrance_is_a_point_with_its_loss(tree: Path) -> None:
+    done = path("--from", "vnet4", "--to", "vnet0", "--format", "json", str(tree / SWITCH))
+    found = json.loads(done.stdout)
+
+    assert [point["id"] for point in found["points"]][:3] == ["sender", "entrance", "ingress"]
+    (lost,) = [one for one in found["points"][2]["counts"] if one["role"] == "lost"]
+    assert (lost["counter"], lost["value"]) == ("qdisc.drops", found["lost"])
+    assert found["losing"] == ["entrance", "ingress"]
+    assert found["lost"] > 0
 
 
 def test_a_way_that_the_settings_do_not_give_is_refused(tree: Path) -> None:

@@ -107,7 +107,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     observations += tuple(silent.observe(taps, _span(bundle), quotes))
     observations += tuple(guest_received.observe(taps, _span(bundle)))
     observations += tuple(guest_ip.observe(topology))
-    observations += tuple(silent_switch.observations(devices, bridges, _span(bundle)))
+    observations += tuple(silent_switch.observations(devices, bridges, _span(bundle), quotes))
     traced = tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
     vanished = tuple(silent_bridge.observe(devices, _span(bundle), traced))
     summed = {one.subject.name for one in vanished}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vnetkb.facts import ovs_bridge, ovs_datapath
 from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.qdisc import losing
 from vnetkb.facts.tap_guest import guest_of
 from vnetkb.language import tr
 
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.guests import Guest
+    from vnetkb.facts.model import Observations
+    from vnetkb.facts.qdisc import QdiscFacts
     from vnetkb.facts.subject import Counted, SubjectSource
     from vnetkb.facts.symptom import SymptomFacts
     from vnetkb.facts.tap import TapFacts
     from vnetkb.facts.topology import Topology
 
+OVER_MTU = "tx_errors"
 Role = Literal["passed", "lost", "waiting"]
 Way = Literal["to-guest", "from-guest", "in", "out"]
 
@@ -130,6 +134,39 @@ class Asked(NamedTuple):
     since: str | None = None
 
 
+def path_in(observations: Observations, to: DeviceFacts, since: DeviceFacts | None = None) -> Path | None:
+    """Return the path to a device with the loss that the drawings of its findings show, the largest of them.
+
+    Args:
+        observations: All that was found in the bundle.
+        to: The device at its end.
+        since: The device by which the packets come in; None where that does not matter.
+    """
+    drawn = [
+        (one, path)
+        for one in observations.observations
+        if one.subject.name == to.name and one.symptom.state in {"rising", "silent"} and one.symptom.delta
+        if one.picture is not None and (path := one.picture.path) is not None
+        if path.way in {"to-guest", "out"}
+    ]
+    field, worst = "tx_dropped", None
+    if drawn:
+        one, worst = max(drawn, key=lambda each: each[1].lost or 0)
+        kind, _, counted = (one.symptom.counter or "").partition(".")
+        field = counted if kind == to.kind else field
+    path = path_to(to, field, observations.interval_s, since)
+    if path is None:
+        return None
+    places = [point.id for point in path.points]
+    if worst is not None and not path.note and {*(worst.losing or ("",))} <= {*places}:
+        path = path._replace(losing=worst.losing, lost=worst.lost)
+    at_entrance = next((point for point in path.points if point.id == "ingress"), None)
+    lost = at_entrance.value("lost") if at_entrance is not None else None
+    if lost and (path.losing is None or lost > (path.lost or 0)):
+        path = path._replace(losing=("entrance", "ingress"), lost=lost)
+    return path
+
+
 def path_to(
     source: SubjectSource, field: str, seconds: float | None, since: DeviceFacts | None = None
 ) -> Path | None:
@@ -175,7 +212,38 @@ def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:
     """The device by which packets come in, after the VM behind it where it is a VM's port."""
     subject = device.subject
     point = PathPoint("entrance", device.kind, device.name, "", _device_counts(device, "rx", "rx_dropped"))
-    return (PathPoint("sender", "guest", subject.vm), point) if subject.vm else (point,)
+    behind = (PathPoint("sender", "guest", subject.vm),) if subject.vm else ()
+    qdisc = next((one for one in losing([device]) if one.side == "ingress"), None)
+    return (*behind, point, _ingress(qdisc)) if qdisc is not None else (*behind, point)
+
+
+def _ingress(qdisc: QdiscFacts) -> PathPoint:
+    """What holds the filters, such as policers, that a packet passes as it comes in."""
+    detail = qdisc.fact("qdisc.kind").value
+    why = tr("it needs two snapshots that show it")
+    counts = (
+        count("passed", "qdisc.packets", qdisc.counted("packets"), why),
+        count("lost", "qdisc.drops", qdisc.counted("drops"), why),
+    )
+    return PathPoint("ingress", "qdisc", qdisc.device.name, str(detail or ""), counts)
+
+
+@draws("qdisc")
+def _of_qdisc(symptom: SymptomFacts) -> Path | None:
+    """The path of the device, with the loss at its queueing discipline or at its filters of what comes in."""
+    qdisc = cast("QdiscFacts", symptom.source)
+    lost = symptom.counted.delta
+    field = "tx_dropped" if qdisc.side == "root" else "rx_dropped"
+    path = path_to(qdisc.device, field, symptom.seconds)
+    if path is None:
+        return None
+    points = path.points
+    places = [point.id for point in points]
+    if qdisc.side != "root":
+        at = places.index("device") + 1
+        points = (*points[:at], _ingress(qdisc), *points[at:])
+        return path._replace(points=points, losing=("device", "ingress"), lost=lost)
+    return path._replace(losing=(places[places.index("qdisc") - 1], "qdisc"), lost=lost)
 
 
 def switch_points(topology: Topology, port: str, since: str | None = None) -> tuple[PathPoint, ...]:
@@ -228,7 +296,7 @@ def _tap(symptom: SymptomFacts) -> Path:
     reader = tap.topology.reader(tap.name)
     pid = reader.pids[0] if len(reader.pids) == 1 else None
     process = f"{tap.topology.process_name(pid)} {pid}" if pid is not None else None
-    port = PathPoint("port", "port", subject.port_of)
+    port, segment = PathPoint("port", "port", subject.port_of), ("qdisc", "ring")
     before = switch_points(tap.topology, tap.name, getattr(symptom, "since", None))
     guest = PathPoint(
         "guest",
@@ -243,7 +311,14 @@ def _tap(symptom: SymptomFacts) -> Path:
         device = PathPoint("device", "tap", tap.name, "", _device_counts(tap, "rx", symptom.field))
         points: tuple[PathPoint, ...] = (guest, writer, device, port)
         return Path("from-guest", points, ("writer", "device"), lost, symptom.seconds)
-    taken, refused = _device_counts(tap, "tx", symptom.field)
+    at_ring = symptom.field
+    errors = tap.counted(OVER_MTU)
+    # net/openvswitch/vport.c ovs_vport_send counts what is over the MTU before it hands it to the device.
+    if before and errors is not None and (errors.delta or symptom.field == OVER_MTU):
+        port = port._replace(counts=(count("lost", f"tap.{OVER_MTU}", errors, ""),))
+        if symptom.field == OVER_MTU:
+            segment, at_ring = ("rules", "port"), "tx_dropped"
+    taken, refused = _device_counts(tap, "tx", at_ring)
     length = tap.fact("tap.tx_queue_len").value
     points = (
         *before,
@@ -253,7 +328,7 @@ def _tap(symptom: SymptomFacts) -> Path:
         PathPoint("reader", "reader", process, reader.kind or "", (taken,)),
         guest,
     )
-    return Path("to-guest", points, ("qdisc", "ring"), lost, symptom.seconds)
+    return Path("to-guest", points, segment, lost, symptom.seconds)
 
 
 def _guest_detail(tap: TapFacts) -> str:

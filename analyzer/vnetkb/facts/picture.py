@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.model import Observation
     from vnetkb.facts.path import Path
     from vnetkb.facts.plots import Plot
     from vnetkb.facts.quotes import Quote, Quotes
     from vnetkb.facts.symptom import SymptomFacts
-    from vnetkb.facts.tap import TapFacts
     from vnetkb.facts.together import Together
 
 
@@ -97,13 +97,13 @@ class SilentPicture(Picture):
         return () if self._quotes is None else self._quotes.of(member, self._subject, fact)
 
 
-def silent_tap(
-    tap: TapFacts, losing: tuple[str, str], lost: int, seconds: float | None, quotes: Quotes | None
+def silent_device(
+    device: DeviceFacts, losing: tuple[str, str], lost: int, seconds: float | None, quotes: Quotes | None
 ) -> SilentPicture:
-    """Return the picture of a tap's path.
+    """Return the picture of the path to a device.
 
     Args:
-        tap: The tap.
+        device: The device, such as a tap.
         losing: Ids of the two neighbours on the path between which packets vanished.
         lost: How many they are at the least.
         seconds: Time that this covers.
@@ -113,10 +113,10 @@ def silent_tap(
     def draw() -> Path | None:
         from vnetkb.facts.path import path_to  # noqa: PLC0415 - most reports draw nothing
 
-        path = path_to(tap, "tx_dropped", seconds)
+        path = path_to(device, "tx_dropped", seconds)
         return None if path is None else path._replace(losing=losing, lost=lost)
 
-    return SilentPicture(draw, tap.name, quotes)
+    return SilentPicture(draw, device.name, quotes)
 
 
 def with_segment(observation: Observation, quotes: Quotes | None) -> Observation:

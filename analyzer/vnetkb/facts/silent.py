@@ -12,7 +12,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.model import Fact
-from vnetkb.facts.picture import silent_tap
+from vnetkb.facts.picture import silent_device
 from vnetkb.facts.tap_ring import VHOST_BATCH
 from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark, tr
@@ -162,7 +162,7 @@ def observe(
                 yield _cut(tap, seconds, quotes)
             continue
         seen = Vanished(lost.at_least, BETWEEN[lost.segment], CALLED, lost.captures, lost.sent, SHARE_OF)
-        picture = silent_tap(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes)
+        picture = silent_device(tap, DRAWN[lost.segment], lost.at_least, seconds, quotes)
         yield observation(tap, SilentFacts(tap, lost), seen, seconds, picture)
 
 
@@ -172,5 +172,5 @@ def _cut(tap: TapFacts, seconds: float | None, quotes: Quotes | None) -> Observa
     frames, delivered = tap.fact("tap.cut_frames").value, tap.between_snapshots("tx_packets")
     fewest = frames if isinstance(frames, int) else 1
     facts = SilentFacts(tap, Missing(CUT, fewest, delivered or fewest, 0, captures))
-    picture = silent_tap(tap, DRAWN[CUT], fewest, seconds, quotes)
+    picture = silent_device(tap, DRAWN[CUT], fewest, seconds, quotes)
     return observation(tap, facts, Vanished(fewest, CUT_BETWEEN, CUT_CALLED, captures), seconds, picture)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts import linux_bridge
 from vnetkb.facts.model import Fact
 from vnetkb.facts.ovs_port import text_of
+from vnetkb.facts.picture import silent_device
 from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark
 
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.model import Observation
     from vnetkb.facts.ovs_bridge import BridgeFacts
+    from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.subject import SubjectSource
     from vnetkb.facts.topology import Topology
     from vnetkb.kb.model import KnowledgeBase
 
 
+# Neighbours on the path (facts/path.py) between which the switch loses what it sends to a port.
+OUT_OF_HOST = dict.fromkeys(("netdev", "nic", "veth", "bond", "vlan"), ("host", "qdisc"))
+LOSING = {"tap": ("rules", "port"), **OUT_OF_HOST}
 CALLED = mark("packets that the trace saw freed inside the bridge")
 
 
@@ -48,7 +53,10 @@ class SilentFacts:
 
 
 def observations(
-    devices: Iterable[DeviceFacts], bridges: Iterable[BridgeFacts], seconds: float | None
+    devices: Iterable[DeviceFacts],
+    bridges: Iterable[BridgeFacts],
+    seconds: float | None,
+    quotes: Quotes | None = None,
 ) -> Iterator[Observation]:
     """Yield the losses of devices and bridges that are seen though no counter moved.
 
@@ -56,12 +64,15 @@ def observations(
         devices: Every device; those that are no port of Open vSwitch lose nothing here.
         bridges: Bridges of Open vSwitch.
         seconds: Time between the first and the last snapshot.
+        quotes: What finds the raw lines again.
     """
     for device in devices:
         for find in (_over_mtu, _port_down):
             loss = find(device)
             if loss is not None:
-                yield observation(device, SilentFacts(device, loss), loss, seconds)
+                losing = LOSING.get(device.kind)
+                picture = silent_device(device, losing, loss.packets, seconds, quotes) if losing else None
+                yield observation(device, SilentFacts(device, loss), loss, seconds, picture)
     for bridge in bridges:
         if bridge.dropped:
             captures = bridge.tables.paths("ovs-dump-flows")
