@@ -265,6 +265,44 @@ def test_flows_that_send_to_a_port_without_carrier(carrier: str, tmp_path: Path)
     )
 
 
+SHOWN = "system@ovs-system:\n  lookups: hit:1 missed:1 lost:0\n  flows: 1\n  port 0: ovs-system (internal)\n"
+
+
+@pytest.mark.parametrize(
+    ("ports", "found"),
+    [
+        ("  port 1: eth1\n  port 3: vnet3\n  port 7: vnet7\n", [34]),
+        ("  port 1: eth1\n  port 2: vnet3\n  port 3: vnet7\n  port 7: vnet8\n", []),
+        ("  port 1: eth1\n", []),
+    ],
+)
+def test_flows_of_old_versions_name_the_ports_by_number(ports: str, found: list[int], tmp_path: Path) -> None:
+    tap = Device("vnet3", (0, 0), (10, 10), carrier=("0", "0"))
+    old = (
+        "1,3",
+        "meter(3),1",
+        "set(eth(src=02:00:00:00:00:01)),sample(sample=50.0%,actions(7,3))",
+        "recirc(3)",
+    )
+    captures = switch([[interface("vnet3", 1)]] * 2)
+    for n, counts in enumerate(((100, 50, 10, 0), (130, 90, 14, 60))):
+        rows = zip((1, 2, 3, 4), counts, old, strict=True)
+        captures[f"host/{n}/ovs-datapath-flows"] = flows(*rows)
+        captures[f"host/{n}/ovs-datapath"] = SHOWN + ports
+    shown = judge(Host([tap], captures=captures), tmp_path).findings
+
+    assert [one.symptom.delta for one in shown if cause(one) == "ovs-port-down"] == found
+
+
+def test_a_number_that_nothing_names_leaves_it_open_what_flows_sent(tmp_path: Path) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2)
+    captures |= {f"host/{n}/ovs-datapath-flows": flows((1, 100 + 30 * n, "1,3")) for n in (0, 1)}
+    read = build(read_bundle(Host([VNET3], captures=captures).write(tmp_path)), load_kb())
+
+    fact = read.subjects["tap", "vnet3"].fact("ovs.sent_by_flows")
+    assert (fact.value, bool(fact.why_unknown)) == (None, True)
+
+
 RULE = " cookie=0x0, duration=9.5s, table=0, n_packets={n}, n_bytes=9, priority=100,{match} actions={what}\n"
 
 

@@ -100,6 +100,10 @@ def _sent_by_flows(device: DeviceFacts) -> Fact:
     name, capture = "ovs.sent_by_flows", "ovs-datapath-flows"
     moved = device.topology.switch.sent_by_flows(device.name)
     if moved is None:
+        snapshots = device.tables.snapshots
+        if all(device.tables.get(capture, n) is not None for n in snapshots) and len(snapshots) > 1:
+            why = tr("the flows name a port by a number that nothing in the bundle explains")
+            return Fact(name, missing=("ovs-datapath",), why_unknown=why)
         return Fact(name, missing=(capture,), why_unknown=device.why(capture))
     return Fact(name, moved, captures=device.tables.paths(capture))
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.tables import Tables
 
-# What stands between names in the actions of a datapath flow.
-_BETWEEN = re.compile(r"[(),]")
+# Names, numbers and what stands between them in the actions of a datapath flow.
+_PIECES = re.compile(r"[^(),]+|[(),]")
+# Actions in whose brackets a bare number is a port (lib/odp-util.c format_odp_action); in meter(3) it is not.
+_SENDING = frozenset({"", "actions", "clone", "gt", "le", "out_port", "tnl_pop"})
 _NUMBERS = re.compile(r"[0-9]+")
 KERNEL = "system"
 REFRESH_S = 5.0
@@ -213,21 +215,45 @@ class Switch:
         """Return how many packets the datapaths' flows sent to the interface between the snapshots.
 
         Of a flow that is new its whole count; those that went meanwhile are missed, so it is a lower bound.
-        None where the flows were not taken.
+        None where the flows were not taken, or name a port by a number that the bundle does not explain:
+        up to 2.7 lib/odp-util.c prints numbers in the actions, though names in the match.
 
         Args:
             interface: Name of the interface.
             since: The interface by which they came in; None for any.
         """
-        return self._moved_by_flows(
-            lambda row: since in {None, row.in_port} and interface in _BETWEEN.split(row.actions)
+
+        def goes(row: Any) -> bool | None:  # noqa: ANN401 - as the parser types it
+            ends = self._named(row.datapath, sent_to(row.actions))
+            starts = self._named(row.datapath, frozenset({row.in_port or ""}))
+            leads, comes = _within(interface, ends), since is None or _within(since, starts)
+            return False if leads is False or comes is False else (leads and comes)
+
+        return self._moved_by_flows(goes)
+
+    def _named(self, datapath: str, ports: frozenset[str]) -> frozenset[str | None]:
+        """Ports of a datapath by name, None for a number whose name is not known."""
+        return frozenset(
+            self._port_names.get((datapath, int(port))) if _NUMBERS.fullmatch(port) else port
+            for port in ports
         )
+
+    @cached_property
+    def _port_names(self) -> dict[tuple[str, int], str | None]:
+        """Names of the datapaths' ports by number; None where a number had more than one."""
+        found: dict[tuple[str, int], str | None] = {}
+        for n in self.tables.snapshots:
+            for datapath in self.tables.get("ovs-datapath", n) or ():
+                for port in datapath.ports:
+                    key = (datapath.name, port.number)
+                    found[key] = port.name if found.get(key, port.name) == port.name else None
+        return found
 
     def dropped_by_flows(self) -> int | None:
         """Return how many packets went to flows of the datapaths whose action is ``drop``, as above."""
         return self._moved_by_flows(lambda row: row.actions == "drop")
 
-    def _moved_by_flows(self, wanted: Callable[[Any], bool]) -> int | None:
+    def _moved_by_flows(self, wanted: Callable[[Any], bool | None]) -> int | None:
         snapshots = [
             {(row.datapath, row.match): row for row in rows}
             for n in self.tables.snapshots
@@ -238,9 +264,12 @@ class Switch:
         first, last = snapshots[0], snapshots[-1]
         moved = 0
         for key, row in last.items():
-            if wanted(row):
-                before = first[key].packets if key in first else 0
-                moved += row.packets - before if row.packets >= before else row.packets
+            before = first[key].packets if key in first else 0
+            more = row.packets - before if row.packets >= before else row.packets
+            chosen = wanted(row) if more else False
+            if chosen is None:
+                return None
+            moved += more if chosen else 0
         return moved
 
     @cached_property
@@ -286,6 +315,28 @@ MONITORING = {"mirrors": "ovs-mirror", "sflow": "ovs-sflow", "netflow": "ovs-net
 # Without these it is not known what a mirror copies, or where to; every Open vSwitch from 1.0 on has them.
 MIRROR_COLUMNS = ("output_port", "output_vlan", "select_all", "select_dst_port", "select_src_port")
 LOCAL = 65534  # OFPP_LOCAL, the bridge's own port
+
+
+@lru_cache(maxsize=8192)
+def sent_to(actions: str) -> frozenset[str]:
+    """Return the ports that the actions of a datapath flow send to, as they are printed: names or numbers."""
+    found, around, word = set(), [""], ""
+    for piece in _PIECES.findall(f"{actions},"):
+        if piece not in "(),":
+            word = piece.strip()
+            continue
+        if piece == "(":
+            around.append(word)
+        elif word and (around[-1] in _SENDING or not _NUMBERS.fullmatch(word)):
+            found.add(word)
+        if piece == ")" and len(around) > 1:
+            around.pop()
+        word = ""
+    return frozenset(found)
+
+
+def _within(name: str, names: frozenset[str | None]) -> bool | None:
+    return True if name in names else None if None in names else False
 
 
 def several(value: object) -> list[str]:
