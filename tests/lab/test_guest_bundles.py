@@ -11,6 +11,7 @@ import pytest
 
 import guests
 from vnetkb.bundle import read_bundle
+from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
 from vnetkb.facts.guests import Guest
 from vnetkb.facts.tables import Tables
@@ -108,3 +109,12 @@ def test_the_bundle_is_small_and_names_nobody(bundle: Path) -> None:
     assert read.manifest.host == "node7"
     # libvirt's answer on its version waits for a QEMU that this slow machine has to start first
     assert not [one.text for one in read.notices if one.member != "host/0/libvirt-version"]
+
+
+@pytest.mark.parametrize("path", [path for path in RINGS if path in HEARD], ids=scenario)
+def test_a_guest_that_counts_no_drop_beside_a_port_that_does_is_said_to_acquit_nobody(path: Path) -> None:
+    found = diagnose(observed(path), load_kb())
+    said = [notice for notice in found.notices if notice.rule == "guest-full-ring-unseen"]
+
+    assert [(notice.level, notice.subject) for notice in said] == [("warning", guests.TAP)]
+    assert "acquits nobody" in said[0].text
