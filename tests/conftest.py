@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser
 
-# A run that was started in the background ignores Ctrl-C, and so would every program that a test starts.
+# A run in the background, or under nohup, ignores signals, and so would every program that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A busy machine is slow, not wrong: no example fails for the time it took.
 settings.register_profile("patient", deadline=None)

@@ -190,6 +190,19 @@ def test_a_signal_at_any_time_leaves_nothing(host: FakeHost, shell: list[str], d
     assert host.wait_until_quiet() == []
 
 
+def test_a_folder_whose_maker_was_killed_goes_too(host: FakeHost, shell: list[str]) -> None:
+    host.command(
+        "mkdir",
+        '/bin/mkdir "$@"; case $* in */.vnetkb-collect.*/*) ;; */.vnetkb-collect.*) kill -KILL $$ ;; esac',
+    )
+
+    outcome = host.run(shell, *QUICK)
+
+    assert outcome.returncode == 1
+    assert "cannot write" in outcome.stderr
+    assert list(host.out.iterdir()) == []
+
+
 def test_a_collector_killed_outright_leaves_no_process(host: FakeHost, shell: list[str]) -> None:
     run = host.start(shell, "--interval", "60", "--every", "0.1")
     wait_for(lambda: any(host.out.glob(".vnetkb-collect.*/vnetkb-*/host/0/ovs-interface")))
