@@ -121,7 +121,7 @@ def test_no_key_and_no_controller_is_taken(switch: tuple[FakeHost, Outcome]) -> 
     bundle = switch[1].bundle
 
     assert bundle.text("ovs-show") == SHOW.replace('"sword\\"fish, swordfish"', '"(cut out)"')
-    assert bundle.text("ovs-dpif") == 'gre0 1/1: (gre: psk="(cut out)", remote_ip=192.0.2.1)\n'
+    assert bundle.text("ovs-dpif") == "gre0 1/1: (gre: psk=(cut out), remote_ip=192.0.2.1)\n"
     assert [line.split("|")[2] for line in bundle.text("ovs-log").splitlines()] == ["dpif(handler1)", "bond"]
     for name, content in bundle.members.items():
         for secret in (b"swordfish", b"192.0.2.77", b"hunter2"):

@@ -18,15 +18,30 @@ from vnetkb.bundle.manifest import load_document
 from vnetkb.bundle.reader import LOG, MANIFEST, REVIEW
 from vnetkb.errors import UsageProblem
 from vnetkb.paths import kb_dir
-from vnetkb.privacy.captures import Context, harvest, mask
+from vnetkb.privacy.captures import Context, capture_id, harvest, mask
 from vnetkb.privacy.pseudonyms import HOST, Kept, Pseudonyms
 from vnetkb.privacy.scan import Leak, scan
+from vnetkb.privacy.secrets import cut_secrets
 from vnetkb.privacy.text import Masker
 
 if TYPE_CHECKING:
     from vnetkb.bundle.archive import Archive
 
 LISTS = "masking.yaml"
+# What the manifest's own properties are called, and those whose value is a word of vnetkb too.
+_OWN_KEYS = re.compile(
+    r'^( *)"(?:absent|argv|boot_id|bytes|captures|clock|collector|counts|detail|devices|dropped|duration_s'
+    r"|end|end_monotonic_s|every_s|events|exit_status|guests|host|interval_s|kernel|left|lost_events|machine|masked"
+    r"|masking|max_s|monotonic_s|n|name|notes|options|release|remark|rings|root|samples|schema_version|scope"
+    r"|series|sha256|snapshots?|start|start_monotonic_s|stop_monotonic_s|trace|trace_s|truncated|version"
+    r'|wait_for_drop|wait_for_drop_s|waited_s|wall)": ',
+    re.MULTILINE,
+)
+_OWN_VALUES = re.compile(
+    r'^ *"(?:(?:id|reason)": "[a-z0-9-]{1,64}"'
+    r'|path": "(?:host/[0-9]+|series|guest/[^/"]+/[0-9]+)/[a-z0-9-]{1,64}")(?=,?$)',
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +101,10 @@ def mask_bundle(archive: Archive) -> Masked:
         for row in document["captures"]
         if row["path"] in archive.members and archive.members[row["path"]].sha256 == row["sha256"]
     }
-    texts = {path: member.data.decode("latin-1") for path, member in sorted(captures.items())}
+    texts = {
+        path: cut_secrets(capture_id(path), member.data.decode("latin-1"))
+        for path, member in sorted(captures.items())
+    }
     _names_of_host(document, pseudonyms)
     for path, text in texts.items():
         harvest(path, text, context)
@@ -102,10 +120,10 @@ def mask_bundle(archive: Archive) -> Masked:
         masked[REVIEW] = "\n".join(context.text(line) for line in review.split("\n"))
     changed = _manifest(document, captures, masked, context)
     masked[MANIFEST] = json.dumps(changed, indent=1)
-    masked[LOG] += _sums(masked)
     stamp = archive.folder.rpartition("-")[2]
     name = f"vnetkb-{changed['host']['name']}-{stamp}"
-    leaks = scan({**masked, name: ""}, pseudonyms, keep)
+    leaks = scan({**masked, MANIFEST: _said(masked[MANIFEST]), name: name}, pseudonyms, keep)
+    masked[LOG] += _sums(masked)  # names of members, which are vnetkb's words
     return Masked(
         name,
         _pack(name, masked),
@@ -139,7 +157,15 @@ def _addresses(text: str, masker: Masker) -> None:
 
 def _member(path: str, context: Context) -> str:
     """Return the path of a member, which holds a VM's name where it is of a guest."""
-    return "/".join(context.masker.text(part) for part in path.split("/"))
+    guest, *rest = path.split("/")
+    if guest == "guest" and len(rest) > 1:
+        rest[0] = context.masker.text(rest[0])
+    return "/".join((guest, *rest))
+
+
+def _said(manifest: str) -> str:
+    """Return a manifest without vnetkb's own words: only the values of its properties speak of the host."""
+    return _OWN_KEYS.sub(r"\1", _OWN_VALUES.sub("", manifest))
 
 
 def _manifest(
@@ -160,6 +186,10 @@ def _manifest(
     result["masking"] = {"counts": context.pseudonyms.counts(), "left": dict(context.pseudonyms.left)}
     for row, original in zip(result["captures"], document["captures"], strict=True):
         row["id"] = original["id"]
+        scope, colon, guest = str(original["scope"]).partition(":")
+        row["scope"] = scope + colon + context.masker.text(guest)
+        if original.get("absent"):
+            row["absent"]["reason"] = original["absent"]["reason"]
         row["sha256"] = original["sha256"]
         if original["path"] is None:
             continue

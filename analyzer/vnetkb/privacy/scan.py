@@ -56,19 +56,25 @@ def scan(members: Mapping[str, str], pseudonyms: Pseudonyms, keep: str) -> list[
     """Return what is left in the masked texts, at most the first 20 findings.
 
     Args:
-        members: Masked texts by member path; names of members are looked at as well.
+        members: Masked texts by member path; the names of guests in the paths are looked at as well.
         pseudonyms: The map; also tells which addresses are pseudonyms.
         keep: Text that is allowed although it may look like an address: the kernel's release.
     """
     known = list(_known(pseudonyms))
     leaks: list[Leak] = []
     for member, text in members.items():
-        whole = f"{member}\n{text}".replace(keep, "") if keep else f"{member}\n{text}"
+        whole = f"{_guest(member)}\n{text}"
+        whole = whole.replace(keep, "") if keep else whole
         for at, what in _leaks(whole, pseudonyms, known):
             leaks.append(Leak(member, max(whole.count("\n", 0, at), 1), what))
             if len(leaks) >= _AT_MOST:
                 return leaks
     return leaks
+
+
+def _guest(member: str) -> str:
+    """Return the name of the guest in a path, all else of which is vnetkb's words."""
+    return member.split("/")[1] if member.startswith("guest/") else ""
 
 
 def _known(pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:

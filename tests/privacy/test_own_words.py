@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Words that vnetkb itself writes are no finding where a machine is called so; what a host says is."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundle.maker import Maker
+from vnetkb.bundle import read_bundle
+from vnetkb.bundle.archive import read_archive
+from vnetkb.bundle.limits import DEFAULT_LIMITS
+from vnetkb.privacy import Masked, mask_bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Maker:
+    """Return a maker of bundles."""
+    return Maker(tmp_path)
+
+
+def masked(make: Maker, machine: str, **properties: object) -> Masked:
+    listed = f" Id   Name   State\n----\n 4   {machine}   running\n"
+    files = make.files() | {
+        "host/0/virsh-list": listed.encode(),
+        "host/0/sysctl": b"net/core/somaxconn:4096\n",
+        f"guest/{machine}/0/proc-stat": b"cpu 1 2 3\n",
+    }
+    document = make.manifest(files) | properties
+    for row in document["captures"]:
+        if (row["path"] or "").startswith("guest/"):
+            row["scope"], row["snapshot"] = f"guest:{machine}", 0
+    missing = dict(document["captures"][0], id="proc-ns", path=None, bytes=None, sha256=None)
+    missing["absent"] = {"reason": "tool-missing", "detail": f"no tool for {machine}"}
+    document["captures"].append(missing)
+    log = f"collector reads {machine}\nsha256 {'0' * 64}  manifest.json\n".encode()
+    return mask_bundle(read_archive(make.bundle(document, files | {"collector.log": log}), DEFAULT_LIMITS))
+
+
+@pytest.mark.parametrize(
+    "machine",
+    ["collector", "manifest", "review", "tool", "missing", "sysctl", "argv", "scope", "x86", "x86_64"],
+)
+def test_a_machine_called_like_a_word_of_the_bundle_refuses_nothing(make: Maker, machine: str) -> None:
+    outcome = masked(make, machine)
+    path = make.folder / "masked.tar.gz"
+    path.write_bytes(outcome.data)
+    bundle = read_bundle(path)
+
+    assert outcome.leaks == ()
+    assert bundle.notices == ()
+    assert {row.absent.reason for row in bundle.manifest.captures if row.absent} == {"tool-missing"}
+    assert "sysctl" in {row.id for row in bundle.manifest.captures}
+
+
+def test_a_name_in_a_property_that_is_none_of_the_manifests_own_is_found(make: Maker) -> None:
+    outcome = masked(make, "wonka-prod", **{"wonka-prod": 1})
+
+    assert [(leak.member, leak.what) for leak in outcome.leaks] == [
+        ("manifest.json", "vm that the map knows")
+    ]
+
+
+def test_a_machines_name_leaves_the_paths_of_its_captures(make: Maker) -> None:
+    outcome = masked(make, "wonka-prod")
+    with tarfile.open(fileobj=io.BytesIO(outcome.data)) as archive:
+        names = archive.getnames()
+
+    assert outcome.leaks == ()
+    assert [name for name in names if "/guest/maskedvm" in name]
+    assert not [name for name in names if "wonka" in name]
