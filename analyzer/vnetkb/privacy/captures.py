@@ -115,6 +115,8 @@ class Context:
         """Mask by this masker and its pseudonyms."""
         self.masker = masker
         self.pseudonyms: Pseudonyms = masker.pseudonyms
+        self._machines: dict[str, str] = {}
+        self._rows_read = 0
 
     def name(self, kind: str, original: str) -> str:
         """Return the pseudonym of a name."""
@@ -150,10 +152,11 @@ class Context:
 
     def machine(self, written: str) -> str:
         """Return the pseudonym of the VM that libvirt writes so in a cgroup: letters, digits, - and dots."""
-        for kind, _, original in self.pseudonyms.rows:
-            if kind == "vm" and re.sub(r"[^0-9A-Za-z.-]", "", original)[:64] == written:
-                return self.name("vm", original)
-        return self.name("vm", written)
+        for kind, _, original in self.pseudonyms.rows[self._rows_read :]:
+            if kind == "vm":
+                self._machines.setdefault(re.sub(r"[^0-9A-Za-z.-]", "", original)[:64], original)
+        self._rows_read = len(self.pseudonyms.rows)
+        return self.name("vm", self._machines.get(written, written))
 
 
 def _unescaped(text: str) -> str:

@@ -15,6 +15,8 @@ from collections import Counter
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from vnetkb.privacy.find import Finder
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -141,7 +143,7 @@ class Pseudonyms:
     def _learn(self, original: str, pseudonym: str) -> None:
         if not _SIMPLE.fullmatch(original):
             self.odd.update(dict.fromkeys(_escaped(original), pseudonym))
-            self.__dict__.pop("odd_order", None)
+            self.__dict__.pop("_odd_finder", None)
             return
         self._form(original, pseudonym)
         self.longest = max(self.longest, len(_TOKEN.findall(original)))
@@ -150,9 +152,12 @@ class Pseudonyms:
                 self._form(form, pseudonym)
 
     @cached_property
-    def odd_order(self) -> list[str]:
-        """Names with blanks and the like, the longest first."""
-        return sorted(self.odd, key=len, reverse=True)
+    def _odd_finder(self) -> Finder:
+        return Finder(self.odd)
+
+    def odd_in(self, text: str) -> list[str]:
+        """Return the names with blanks and the like that a text holds, the longest first."""
+        return sorted(self._odd_finder.present(text), key=len, reverse=True) if self.odd else []
 
     def _form(self, form: str, pseudonym: str) -> None:
         self.forms.setdefault(form, pseudonym)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from vnetkb.privacy.find import Finder
 from vnetkb.privacy.pseudonyms import CONTEXT_ONLY, coded
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _SECRET = re.compile(
 )
 _SHORT = 3
 _LONG = 6
+_REMEMBERED = 80
 _AT_MOST = 20
 
 
@@ -60,7 +62,7 @@ def scan(members: Mapping[str, str], pseudonyms: Pseudonyms, keep: str) -> list[
         pseudonyms: The map; also tells which addresses are pseudonyms.
         keep: Text that is allowed although it may look like an address: the kernel's release.
     """
-    known = list(_known(pseudonyms))
+    known = _Known(pseudonyms)
     leaks: list[Leak] = []
     for member, text in members.items():
         whole = f"{_guest(member)}\n{text}"
@@ -90,13 +92,34 @@ def _known(pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
         yield from ((kind, form.lower()) for form in forms if len(form) >= _SHORT)
 
 
-def _leaks(text: str, pseudonyms: Pseudonyms, known: list[tuple[str, str]]) -> Iterator[tuple[int, str]]:
+class _Known:
+    """Every form of every original; words that hold none are looked at once."""
+
+    def __init__(self, pseudonyms: Pseudonyms) -> None:
+        self.kinds = {form: kind for kind, form in reversed(list(_known(pseudonyms)))}
+        self._blank = [form for form in self.kinds if len(form.split()) != 1 or form != form.strip()]
+        self._finder = Finder(self.kinds.keys() - set(self._blank))
+        self._blanks = Finder(self._blank)
+        self._clean: set[str] = set()
+
+    def present(self, text: str) -> set[str]:
+        """Return the forms that stand in a text, by themselves or not."""
+        found = self._blanks.present(text) if self._blank else set()
+        for word in set(text.split()) - self._clean:
+            held = self._finder.present(word)
+            found |= held
+            if not held and len(word) <= _REMEMBERED:
+                self._clean.add(word)
+        return found
+
+
+def _leaks(text: str, pseudonyms: Pseudonyms, known: _Known) -> Iterator[tuple[int, str]]:
     folded = text.lower()
-    for kind, form in known:
+    for form in sorted(known.present(folded)):
         at = folded.find(form)
         while at >= 0:
             if _stands_alone(folded, at, len(form)):
-                yield at, f"{kind} that the map knows"
+                yield at, f"{known.kinds[form]} that the map knows"
                 break
             at = folded.find(form, at + 1)
     yield from _looks_like_key(text, pseudonyms)

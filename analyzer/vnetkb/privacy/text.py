@@ -56,9 +56,8 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Return a text with every known name and every address replaced."""
-        for name in self.pseudonyms.odd_order:
-            if name in text:
-                text = text.replace(name, self.pseudonyms.odd[name])
+        for name in self.pseudonyms.odd_in(text):
+            text = text.replace(name, self.pseudonyms.odd[name])
         return _RUN.sub(lambda found: self.run(found[0]), text)
 
     def learn_macs(self, text: str) -> None:
