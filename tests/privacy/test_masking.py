@@ -27,6 +27,7 @@ from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
 from vnetkb.privacy import Masked, mask_bundle
+from vnetkb.privacy.captures import Context, harvest, mask
 from vnetkb.privacy.pseudonyms import Pseudonyms
 from vnetkb.privacy.redact import load_kept
 from vnetkb.privacy.scan import scan
@@ -512,3 +513,33 @@ def test_one_line_giants_cost_no_more_than_their_length(text: str) -> None:
 
     assert "1.2.3.4" not in masked
     assert scan({"x": masked}, pseudonyms, "") == []
+
+
+GIANT_LINES = {
+    "mail": ("kernel-log", "[ 1.0] " + "a" * 3_000_000),
+    "mails": ("kernel-log", "[ 1.0] " + "a@" + "a-" * 1_000_000),
+    "pieces": ("kernel-log", "[ 1.0] " + "a-b_" * 100_000),
+    "device": ("kernel-log", "[ 1.0] " + "a-b_" * 100_000 + "c: up"),
+    "thread": ("trace", " " * 200_000 + "-1" * 200_000),
+    "halves": ("ovs-dump-flows", "load:0xfa163e778899aabb->NXM_NX_IPV6_SRC[0..63]," * 20_000),
+}
+
+
+@pytest.mark.parametrize("case", GIANT_LINES)
+def test_one_line_giants_of_a_capture_cost_no_more_than_their_length(case: str) -> None:
+    capture, text = GIANT_LINES[case]  # a cost by the square of the length would take hours
+    context = Context(Masker(Pseudonyms(load_kept())))
+
+    harvest(f"host/0/{capture}", text, context)
+    masked = mask(f"host/0/{capture}", text, context)
+
+    assert len(masked) > 100
+    assert "fa163e77" not in masked
+
+
+def test_of_mail_addresses_in_a_row_none_is_left() -> None:
+    context = Context(Masker(Pseudonyms(load_kept())))
+
+    masked = mask("host/0/kernel-log", "[ 1.0] jane@acme.test_joe@acme.test,x+y@z.acme.test @ a@b", context)
+
+    assert masked == "[ 1.0] maskeduser@maskeddomainmaskeduser@maskeddomain,maskeduser@maskeddomain @ a@b"

@@ -43,7 +43,7 @@ _PLAIN_VALUE = re.compile(r"(?:[0-9][0-9.:]*|0x[0-9a-fA-F]+|on|off|yes|no|true|f
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9a-z]+)*")
 _THREAD = re.compile(r"[0-9]+ \(")
 _NUMBERS = re.compile("[A-Za-z][ 0-9-]*")
-_TRACED = re.compile(r"( *)(.*?)-([0-9]+) +(?:\([ 0-9-]+\) +)?\[[0-9]+\]")
+_TRACED = re.compile(r"-[0-9]++ ++(?:\([ 0-9-]++\) ++)?\[[0-9]++\]")
 _CONNECTION = re.compile(r'"(?:name|Name|NetConnectionID)" *: *"((?:[^"\\]|\\.)*)"')
 _SWITCH_NAME = re.compile(
     r"(?:@ | *(?:Port|Interface|Bridge|Mirror|port [0-9]+:|port) +\"?)(?:[a-z]+@)?([^\"(: ]+)"
@@ -97,7 +97,7 @@ _FREE_ATTRIBUTES = frozenset(
 _DEVICE_ATTRIBUTES = frozenset(("dev", "bridge", "tap"))
 _ETHTOOL_HEAD = re.compile(r"((?:Features|Channel parameters) for )(.*):$")
 _HOME = re.compile(r"(/(?:home|Users|export/home|var/home)/)([^/ :\"',]+)")
-_MAIL = re.compile(r"[0-9A-Za-z._+-]+@[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)+")
+_MAIL = re.compile(r"[0-9A-Za-z._+-]++(@[0-9A-Za-z-]++(?:\.[0-9A-Za-z-]++)++)?")  # one look at each run
 _WORDS = re.compile(r"match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?[0-9]+)")
 _PROGRAM = re.compile(r"(?<![^ ])([^ :]+):\[([^] ]+)\]")
 _PROGRAM_NAME = re.compile(r" name ([^ ]+) tag ")
@@ -125,7 +125,8 @@ class Context:
     def text(self, text: str) -> str:
         """Return free text, masked, homes and mail addresses included."""
         text = _HOME.sub(lambda found: found[1] + self.name("user", found[2]), text)
-        text = _MAIL.sub("maskeduser@maskeddomain", text)
+        if "@" in text:
+            text = _MAIL.sub(lambda found: "maskeduser@maskeddomain" if found[1] else found[0], text)
         return self.masker.text(text)
 
     def value(self, kind: str, text: str) -> str:
@@ -603,13 +604,14 @@ def _mask_domiflist(text: str, context: Context) -> str:
 
 def _mask_trace(text: str, context: Context) -> str:
     def line(row: str) -> str:
-        found = None if row.startswith(("#", "@")) else _TRACED.match(row)
+        found = None if row.startswith(("#", "@")) else _TRACED.search(row)
         if found is None:
             return context.text(row)
-        rest = row[found.end(2) :]
+        head, rest = row[: found.start()], row[found.start() :]
         if "dev=" in rest:
             rest = context.text(rest)
-        return found[1] + context.name("process", found[2]) + rest
+        name = head.lstrip(" ")
+        return head[: len(head) - len(name)] + (context.name("process", name) if name else "") + rest
 
     return _each_line(text, line)
 

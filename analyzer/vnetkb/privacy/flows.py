@@ -41,13 +41,14 @@ def mask_flows(text: str, context: Context) -> str:
 def _line(line: str, context: Context) -> str:
     masked: list[str] = []
     end = 0
+    halves = {found[2]: found[1].lower().lstrip("0") for found in _HIGH_HALF.finditer(line)}
     for found in _PLACE.finditer(line):
         masked.append(context.text(line[end : found.start()]))
         end = found.end()
         if found[1]:
             value = _NUMBER.fullmatch(found[2])
             shown = (
-                _number(value[1], found[3], found[4] or "", line, context) + (value[2] or "")
+                _number(value[1], found[3], found[4] or "", halves, context) + (value[2] or "")
                 if value is not None
                 else context.text(found[2])
             )
@@ -57,13 +58,16 @@ def _line(line: str, context: Context) -> str:
         elif line[: found.start()].endswith(("cookie=", "xid=")):
             masked.append(found[0])
         else:
-            masked.append(_number(found[7], "", "", line, context) + (found[8] or ""))
+            masked.append(_number(found[7], "", "", halves, context) + (found[8] or ""))
     masked.append(context.text(line[end:]))
     return "".join(masked)
 
 
-def _number(written: str, field: str, part: str, line: str, context: Context) -> str:
-    """Return a number in hex, masked by what the field holds, else by its length."""
+def _number(written: str, field: str, part: str, halves: dict[str, str], context: Context) -> str:
+    """Return a number in hex, masked by what the field holds, else by its length.
+
+    Of an IPv6 address in two halves `halves` has, by field, the last high half that the line loads.
+    """
     digits = written[2:].lower().lstrip("0")
     length = len(digits)
     if not digits:
@@ -76,9 +80,9 @@ def _number(written: str, field: str, part: str, line: str, context: Context) ->
     elif (
         _IPV6_FIELD.search(field)
         or length > _MAC_DIGITS
-        or (part == _LOW and len(_high_half(field, line)) > _MAC_DIGITS)
+        or (part == _LOW and len(halves.get(field, "")) > _MAC_DIGITS)
     ):
-        masked = _ipv6(digits, field, part, line, context)
+        masked = _ipv6(digits, field, part, halves, context)
     elif length <= _PLAIN_DIGITS:
         return written
     elif length <= _IPV4_DIGITS:
@@ -95,24 +99,15 @@ def _ipv4(digits: str, context: Context) -> str:
     return "".join(f"{int(octet):02x}" for octet in context.pseudonyms.ipv4(dotted).split("."))
 
 
-def _ipv6(digits: str, field: str, part: str, line: str, context: Context) -> str:
+def _ipv6(digits: str, field: str, part: str, halves: dict[str, str], context: Context) -> str:
     if len(digits) > _IPV6_DIGITS:
         return "0"
     if len(digits) > _HALF_DIGITS or (part not in {_HIGH, _LOW} and _IPV6_FIELD.search(field)):
         return _of_address(digits.zfill(_IPV6_DIGITS), context)
     if part == _HIGH:
         return _of_address(digits.zfill(_HALF_DIGITS) + "0" * _HALF_DIGITS, context)[:_HALF_DIGITS]
-    high = _high_half(field, line) if part == _LOW else ""
+    high = halves.get(field, "") if part == _LOW else ""
     return _of_address(high.zfill(_HALF_DIGITS) + digits.zfill(_HALF_DIGITS), context)[_HALF_DIGITS:]
-
-
-def _high_half(field: str, line: str) -> str:
-    """Return the last that the line loads into the high half of a field, without leading zeros."""
-    high = ""
-    for found in _HIGH_HALF.finditer(line):
-        if found[2] == field:
-            high = found[1].lower().lstrip("0")
-    return high
 
 
 def _of_address(digits: str, context: Context) -> str:

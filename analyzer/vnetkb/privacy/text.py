@@ -31,6 +31,7 @@ _PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]+")
 _MAC_GROUPS = 6
 _LONGEST_CACHED = 80
 _CACHE = 200_000
+_MOST_TOKENS = 64  # of a name within a longer run; the scan finds one of more
 
 
 class Masker:
@@ -114,8 +115,9 @@ class Masker:
         pieces = _PIECES.findall(run)
         masked: list[str] = []
         at = 0
+        longest = min(self.pseudonyms.longest, _MOST_TOKENS)
         while at < len(pieces):
-            for end in range(min(at + 2 * self.pseudonyms.longest - 1, len(pieces)), at, -1):
+            for end in range(min(at + 2 * longest - 1, len(pieces)), at, -1):
                 known = self._known("".join(pieces[at:end])) if pieces[at].isalnum() else None
                 if known is not None:
                     masked.append(known)
