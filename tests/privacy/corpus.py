@@ -21,6 +21,7 @@ GUEST_MAC, TAP_MAC, NIC_MAC, OTHER_MAC, LOW_MAC = (
     "b8:2a:72:d0:11:fe",
     "0a:16:3e:5c:22:91",
 )
+PEDIT_MAC, V4_PEDIT = "b6:16:3e:77:88:99", "10.77.77.7"
 V4, V4_NEIGHBOUR, V4_PUBLIC = "192.168.117.34", "192.168.117.35", "203.0.113.77"
 V6, V6_EUI, LINK_LOCAL = "2001:db8:77:1::1234", "2001:db8:77:1:5054:ff:fe3c:9d11", "fe80::5054:ff:fe3c:9d11"
 UUID, PORT_UUID = "7d1f4c52-9a3e-4b1c-8e77-2f6a1b0c9d3e", "0f9e8d7c-6b5a-4948-9372-615048372615"
@@ -38,6 +39,7 @@ GONE = (
     "gonelink",
 )
 GONE_VM, GONE_PROCESS = "gone-mail-vm", "ledgerd"
+PEERS, PEER_DOMAIN = ("ctl1", "mgr-8", "gw47"), "wonka.example"
 BACKSLASH = "\\"
 ALIAS = "uplink of Jane Doe, rack 12"
 
@@ -58,7 +60,19 @@ NAMES = (
     "Jane Doe",
     PROCESS,
 )
-ALL_NAMES = (*NAMES, "acme", "berlin", "prod", "we:ird", "Produktion", *GONE, GONE_VM, GONE_PROCESS)
+ALL_NAMES = (
+    *NAMES,
+    "acme",
+    "berlin",
+    "prod",
+    "we:ird",
+    "Produktion",
+    *GONE,
+    GONE_VM,
+    GONE_PROCESS,
+    *PEERS,
+    "wonka",
+)
 MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC, LOW_MAC)
 IPV4S = (V4, V4_NEIGHBOUR, V4_PUBLIC)
 IPV6S = (V6, V6_EUI, LINK_LOCAL)
@@ -178,6 +192,11 @@ CORPUS = {
     "tc-class": f"@ {TAP} root\nclass htb 1:1 root prio 0\n",
     "tc-filter": f"@ {TAP} ingress\nfilter protocol ip pref 9 u32 chain 0 fh 800::800 order 2048\n"
     f"  match {hex4(V4)}/ffffffff at 12\n  match {hex4(V4_PUBLIC)}/ffffff00 at 16\n"
+    f"  match 00770001/ffffffff at 12\n  match {bare(OTHER_MAC)[4:]}/ffffffff at -4\n"
+    f"\taction order 3:  pedit action pipe keys 4\n\t key #0  at ipv4+12: val {hex4(V4_PEDIT)} mask 00000000\n"
+    f"\t key #1  at eth+4: val 0000{bare(PEDIT_MAC)[:4]} mask ffff0000\n"
+    f"\t key #2  at eth+8: val {bare(PEDIT_MAC)[4:]} mask 00000000\n\t key #3  at 16: val {hex4(V4_PEDIT)} mask 00000000\n"
+    f"\t key #4  at ipv4+8: val 3f000000 mask 00ffffff\n"
     f"filter protocol all flower\n  src_mac {GUEST_MAC}\n  dst_ip {V4}\n  src_ip {V6}\n"
     f"\taction order 1: mirred (Egress Redirect to device {PATCH}) stolen\n"
     f"filter protocol all pref 1 bpf chain 0 handle 0x1 {GONE_PROCESS}.o:[{TENANT}] direct-action id 7 name {TENANT} tag 1234567890abcdef\n"
@@ -270,8 +289,8 @@ CORPUS = {
     "ovs-sample-collectors": table(_uuid=["uuid", UUID], id=1),
     "ovs-qos": table(_uuid=["uuid", UUID], type="linux-htb", external_ids=pairs(owner=TENANT)),
     "ovs-queue": table(_uuid=["uuid", UUID], other_config=pairs(max__rate="1000000")),
-    "ovs-show": f'{UUID}\n    Bridge br-int\n        Controller "tcp:{V4}:6653"\n        Port {TAP}\n            Interface {TAP}\n'
-    f'                type: vxlan\n                options: {{key="7", remote_ip="{V4}"}}\n    ovs_version: "2.17.2"\n',
+    "ovs-show": f'{UUID}\n    Manager "ptcp:6640:127.0.0.1"\n    Manager "ssl:{PEERS[1]}:6640"\n    Bridge br-int\n        Controller "tcp:{V4}:6653"\n        Controller "ssl:{PEERS[0]}.{PEER_DOMAIN}:6653"\n        Port {TAP}\n            Interface {TAP}\n'
+    f'                type: vxlan\n                options: {{key="7", remote_ip="{V4}"}}\n                options: {{key=flow, remote_ip="{PEERS[2]}.{PEER_DOMAIN}"}}\n    ovs_version: "2.17.2"\n',
     "ovs-bond": f"---- bond0 ----\nbond_mode: balance-tcp\nactive slave mac: {NIC_MAC}({NIC})\n\nslave {NIC}: enabled\n",
     "ovs-dpif": f"system@ovs-system: hit:1 missed:2\n  br-int:\n    {TAP} 2/3: (tap)\n    vx0 4/5: (vxlan: remote_ip={V4})\n",
     "ovs-log": f"2026-11-22T13:45:00.123Z|00007|bridge|WARN|could not add network device {PATCH} to ofproto ({TAP})\n"
@@ -280,6 +299,7 @@ CORPUS = {
     f"2026-11-22T13:45:02Z|00010|bond|INFO|bond {GONE[1]}: active member is now {GONE[2]}\n"
     f"2026-11-22T13:45:02Z|00011|netdev_linux|WARN|{GONE[3]}: removing policing failed: No such device\n"
     f"2026-11-22T13:45:02Z|00012|bond|INFO|bond {GONE[1]}: shift 9kB of load (with hash 7) from {GONE[5]} to {GONE[6]} (now carrying 1kB)\n"
+    f"2026-11-22T13:45:02Z|00014|rconn|INFO|br-int<->ssl:{PEERS[0]}.{PEER_DOMAIN}:6653: connecting...\n"
     f"2026-11-22T13:45:02Z|00013|dpif(handler4)|WARN|failed to put: arp,load:0x{number(LOW_MAC)}->NXM_NX_ARP_SHA[] at {GONE[4]}\n",
 }  # fmt: skip
 GUEST_CORPUS = {

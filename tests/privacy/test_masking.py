@@ -302,7 +302,7 @@ def both(make: Maker, tmp_path: Path, members: dict[str, str]) -> tuple[Masked, 
     """Mask members by both implementations, which agree and complain of nothing."""
     raw = {name: text.encode("latin-1") for name, text in members.items()}
     document = make.manifest(make.files() | raw)
-    document["host"]["name"] = corpus.HOST
+    document["host"]["name"] = f"{corpus.HOST}.{corpus.DOMAIN}"
     outcome = mask_bundle(read_archive(make.bundle(document, make.files() | raw), DEFAULT_LIMITS))
     texts = {name.partition("/")[2]: text for name, text in unpacked(outcome).items()}
     done = mask_by_shell("mawk", tmp_path, make.files() | raw)
@@ -519,8 +519,15 @@ GIANT_LINES = {
     "mail": ("kernel-log", "[ 1.0] " + "a" * 3_000_000),
     "mails": ("kernel-log", "[ 1.0] " + "a@" + "a-" * 1_000_000),
     "pieces": ("kernel-log", "[ 1.0] " + "a-b_" * 100_000),
+    "peers": ("ovs-show", "ssl:" + "a" * 1_000_000 + " tcp:" * 100_000),
     "device": ("kernel-log", "[ 1.0] " + "a-b_" * 100_000 + "c: up"),
     "thread": ("trace", " " * 200_000 + "-1" * 200_000),
+    "quotes": ("ip-link", '["' + '\\"' * 500_000),
+    "altnames": ("ip-link", '"altnames":[' * 200_000),
+    "link": ("ip-link-text", "7: " + "@" * 500_000),
+    "listed": ("virsh-list", " - " + " " * 500_000 + "x"),
+    "attributes": ("virsh-dumpxml", "<interface " + "a" * 500_000),
+    "ends": ("virsh-dumpxml", "<interface " + ">" * 500_000),
     "halves": ("ovs-dump-flows", "load:0xfa163e778899aabb->NXM_NX_IPV6_SRC[0..63]," * 20_000),
 }
 
@@ -543,3 +550,57 @@ def test_of_mail_addresses_in_a_row_none_is_left() -> None:
     masked = mask("host/0/kernel-log", "[ 1.0] jane@acme.test_joe@acme.test,x+y@z.acme.test @ a@b", context)
 
     assert masked == "[ 1.0] maskeduser@maskeddomainmaskeduser@maskeddomain,maskeduser@maskeddomain @ a@b"
+
+
+TABLE = {
+    "headings": ["name", "external_ids", "other_config"],
+    "data": [
+        [
+            "vnet3",
+            ["map", [["vm-name", "wonkavm7"], ["owner", "flow"]]],
+            ["map", [["wonka-path", "/run/wonka"]]],
+        ]
+    ],
+}
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
+def test_a_table_is_masked_however_its_json_is_laid_out(
+    make: Maker, tmp_path: Path, separators: tuple[str, str]
+) -> None:
+    text = " " + json.dumps(TABLE, separators=separators) + "\n"
+
+    _, texts = both(make, tmp_path, {"host/0/ovs-interface": text})
+
+    table = json.loads(texts["host/0/ovs-interface"])
+    assert "wonka" not in texts["host/0/ovs-interface"]
+    assert table["headings"] == TABLE["headings"]
+    assert table["data"][0][1][1][1][1] == "flow"
+
+
+def test_what_pedit_and_u32_write_over_addresses_is_masked(make: Maker, tmp_path: Path) -> None:
+    text = corpus.CORPUS["tc-filter"]
+
+    outcome, texts = both(make, tmp_path, {"host/0/tc-filter": text})
+
+    name = {original: masked for _, masked, original in rows(outcome.map)}
+    masked = texts["host/0/tc-filter"]
+    assert f"at ipv4+12: val {hex_of(name[corpus.V4_PEDIT])} mask 00000000" in masked
+    assert f"at 16: val {hex_of(name[corpus.V4_PEDIT])} mask 00000000" in masked
+    assert "at eth+4: val 00000000 mask ffff0000" in masked
+    assert "at eth+8: val 00000000 mask 00000000" in masked
+    assert "at ipv4+8: val 3f000000 mask 00ffffff" in masked
+    assert "match 00000000/ffffffff at 12" in masked
+
+
+def test_hosts_that_the_switch_connects_to_by_name_are_masked(make: Maker, tmp_path: Path) -> None:
+    members = {f"host/0/{name}": corpus.CORPUS[name] for name in ("ovs-log", "ovs-show")}
+
+    outcome, texts = both(make, tmp_path, members)
+
+    name = {original: masked for kind, masked, original in rows(outcome.map) if kind == "domain"}
+    assert f'Controller "ssl:{name["ctl1.wonka.example"]}:6653"' in texts["host/0/ovs-show"]
+    assert f"br-int<->ssl:{name['ctl1.wonka.example']}:6653: connecting" in texts["host/0/ovs-log"]
+    assert f'Manager "ssl:{name["mgr-8"]}:6640"' in texts["host/0/ovs-show"]
+    assert 'Manager "ptcp:6640:127.0.0.1"' in texts["host/0/ovs-show"]
+    assert f'key=flow, remote_ip="{name["gw47.wonka.example"]}"' in texts["host/0/ovs-show"]

@@ -28,13 +28,16 @@ if TYPE_CHECKING:
     from vnetkb.privacy.pseudonyms import Pseudonyms
     from vnetkb.privacy.text import Masker
 
-_LINK = re.compile(r"[0-9]+: ([^ ]+?)(?:@([^ :]+))?: <")
+_LINK = re.compile(r"[0-9]+: ([^ ]++)(?<=:) <")
 _JSON_NAMES = re.compile(
-    r'"(?:ifname|master|dev|link|parentdev_name)": ?"((?:[^"\\]|\\.)*)"|"altnames": ?\[([^\]]*)\]'
+    r'"(?:ifname|master|dev|link|parentdev_name)": ?"((?:[^"\\]|\\.)*)"'
+    r'|"altnames": ?\[((?:[\s,]*+"(?:[^"\\]|\\.)*+")*+)\s*+\]'
 )
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_QUOTED = re.compile(r'"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 _LISTED = re.compile(
-    r" *(?:-|[0-9]+) +(.*?) +(?:no state|running|idle|paused|in shutdown|shut off|crashed|pmsuspended) *"
+    r" *+(?:-|[0-9]++) ++(.*?)(?<! ) ++"
+    r"(?:no state|running|idle|paused|in shutdown|shut off|crashed|pmsuspended) *"
 )
 _SCOPE = re.compile(r"machine-(?:qemu|lxc)\\x2d[0-9]+\\x2d(.*)\.scope")
 _MACHINE = re.compile(r"(?:qemu-[0-9]+-)?(.+)\.libvirt-(?:qemu|lxc)")
@@ -49,7 +52,7 @@ _SWITCH_NAME = re.compile(
     r"(?:@ | *(?:Port|Interface|Bridge|Mirror|port [0-9]+:|port) +\"?)(?:[a-z]+@)?([^\"(: ]+)"
 )
 _XML_NAME = re.compile(r" *<name>(.*)</name>")
-_ATTRIBUTE = re.compile(r"([A-Za-z_]+)='([^']*)'")
+_ATTRIBUTE = re.compile(r"(?<![A-Za-z_])([A-Za-z_]++)='([^']*)'")
 _FREE_ATTRIBUTES = frozenset(
     [
         "type",
@@ -98,11 +101,22 @@ _DEVICE_ATTRIBUTES = frozenset(("dev", "bridge", "tap"))
 _ETHTOOL_HEAD = re.compile(r"((?:Features|Channel parameters) for )(.*):$")
 _HOME = re.compile(r"(/(?:home|Users|export/home|var/home)/)([^/ :\"',]+)")
 _MAIL = re.compile(r"[0-9A-Za-z._+-]++(@[0-9A-Za-z-]++(?:\.[0-9A-Za-z-]++)++)?")  # one look at each run
+_PEER = re.compile(
+    r"((?<![0-9A-Za-z_])p?(?:tcp|ssl):(?:[0-9]+:)?|(?:remote|local)_ip=\"?)"
+    r"([0-9A-Za-z](?:[0-9A-Za-z_.-]*[0-9A-Za-z])?)"
+)
+_EDIT = re.compile(r"at ((?:[a-z0-9]+\+)?)(-?[0-9]+): ([a-z]+) ([0-9a-f]{8}) mask ([0-9a-f]{8})")
+_ADDRESSES = {"eth+": (-4, 12), "ipv4+": (8, 20), "ipv6+": (4, 40), "ip6+": (4, 40), "": (4, 40)}
+_OF_NETWORK = ("12", "16")
 _WORDS = re.compile(r"match ([0-9a-f]{8})/([0-9a-f]{8}) at (-?[0-9]+)")
 _PROGRAM = re.compile(r"(?<![^ ])([^ :]+):\[([^] ]+)\]")
 _PROGRAM_NAME = re.compile(r" name ([^ ]+) tag ")
 _COOKIE = re.compile(r"(cookie )([0-9a-f]+)")
+_LETTER = re.compile("[A-Za-z]")
+_NO_ADDRESS = re.compile("[.G-Zg-z]")  # what is all hex is of an IPv6 address
 _LINE = "\n"
+_NO_WORD = "00000000"
+_KNOWN_WORDS = frozenset((_NO_WORD, "7f000001", "ffffffff"))
 _WINDOWS_NAMES = frozenset(("Name", "NetConnectionID"))
 _WINDOWS_MACS = frozenset(("Mac", "MACAddress", "NetworkAddress"))
 _JSON_SERIALS = frozenset(("phys_port_id", "phys_switch_id", "phys_port_name"))
@@ -127,7 +141,18 @@ class Context:
         text = _HOME.sub(lambda found: found[1] + self.name("user", found[2]), text)
         if "@" in text:
             text = _MAIL.sub(lambda found: "maskeduser@maskeddomain" if found[1] else found[0], text)
-        return self.masker.text(text)
+        return self.masker.text(_PEER.sub(lambda found: found[1] + self.peer(found[2]), text))
+
+    def peer(self, name: str) -> str:
+        """Return the pseudonym of a host that something connects to by name, its domains learned with it."""
+        if not (_LETTER.search(name) and _NO_ADDRESS.search(name)):
+            return name
+        shown = self.name("domain", name)
+        _, dot, domain = name.partition(".")
+        if dot:
+            for part in (domain, *name.split(".")[:-1]):
+                self.name("domain", part)
+        return shown
 
     def value(self, kind: str, text: str) -> str:
         """Return a value, masked whole unless it is a number, common words or an address by itself."""
@@ -172,7 +197,10 @@ def capture_id(member: str) -> str:
 def harvest(member: str, text: str, context: Context) -> None:
     """Learn the names of interfaces and VMs from a capture."""
     identity = capture_id(member)
-    if text.startswith('{"data":['):
+    if identity.startswith("ovs-"):
+        for found in _PEER.finditer(text):
+            context.peer(found[2])
+    if _is_table(identity, text):
         _learn_table(text, context)
         return
     log = _LOGS.get(identity)
@@ -188,11 +216,25 @@ def harvest(member: str, text: str, context: Context) -> None:
             context.name(kind, name)
 
 
+def _is_table(identity: str, text: str) -> bool:
+    return identity.startswith("ovs-") and identity not in _MASK and text.lstrip().startswith("{")
+
+
 def _learn_table(text: str, context: Context) -> None:
-    pieces = re.split(r'("(?:[^"\\]|\\.)*")', text)
+    pieces = _pieces(text)
     for at in range(1, len(pieces), 2):
         if not pieces[at + 1].lstrip().startswith(":"):
             _table_string(pieces, at, context)
+
+
+def _pieces(text: str) -> list[str]:
+    """Return a JSON text in pieces, every second one a string in its quotes: one without an end gets one."""
+    pieces: list[str] = []
+    end = 0
+    for found in _QUOTED.finditer(text):
+        pieces += (text[end : found.start()], found[0] if found[1] else found[0] + '"')
+        end = found.end()
+    return [*pieces, text[end:]]
 
 
 def _switch(text: str) -> Iterator[tuple[str, str]]:
@@ -240,8 +282,12 @@ def _ip_text(text: str) -> Iterator[tuple[str, str]]:
     for line in text.split(_LINE):
         found = _LINK.match(line)
         if found is not None:
-            yield "interface", found[1]
-            yield "interface", found[2] or ""
+            name = found[1][:-1]
+            at = name.find("@", max(name.rfind(":") + 1, 1))
+            yield from (
+                ("interface", name[:at] if at > 0 else name),
+                ("interface", name[at + 1 :] if at > 0 else ""),
+            )
         elif line.startswith("    altname "):
             yield "interface", line[12:].strip()
 
@@ -333,7 +379,7 @@ def mask(member: str, text: str, context: Context) -> str:
     if special is not None:
         return special(text, context)
     if text.lstrip()[:1] in {"[", "{"}:
-        return _json(text, context)
+        return _json(text, context, tables=_is_table(name, text))
     return _each_line(text, context.text)
 
 
@@ -341,10 +387,9 @@ def _each_line(text: str, replace: Callable[[str], str]) -> str:
     return _LINE.join(replace(line) for line in text.split(_LINE))
 
 
-def _json(text: str, context: Context) -> str:
+def _json(text: str, context: Context, *, tables: bool) -> str:
     """Mask every string of a JSON text by what it stands beside."""
-    pieces = re.split(r'("(?:[^"\\]|\\.)*")', text)
-    tables = text.lstrip().startswith('{"data":[')
+    pieces = _pieces(text)
     key = ""
     for at in range(1, len(pieces), 2):
         string = pieces[at][1:-1]
@@ -373,9 +418,10 @@ def _string(string: str, context: Context) -> str:
 def _table_string(pieces: list[str], at: int, context: Context) -> str:
     """Mask a string of `ovs-vsctl --format=json`: a pair of a map, a name, a state or a message."""
     string = pieces[at][1:-1]
-    if pieces[at + 1] == "," and pieces[at - 1].endswith("[") and _closes(pieces, at + 3):
+    before, after = pieces[at - 1].strip(), pieces[at + 1].strip()
+    if after == "," and before.endswith("[") and _closes(pieces, at + 3):
         return string if string == "uuid" else context.value("id", string)
-    if pieces[at - 1] == "," and _opens(pieces, at - 3) and pieces[at + 1].startswith("]"):
+    if before == "," and _opens(pieces, at - 3) and after.startswith("]"):
         key = pieces[at - 2][1:-1]
         return string if key in context.pseudonyms.kept.keys else context.value("id", string)
     if " " in string:
@@ -389,11 +435,11 @@ def _table_string(pieces: list[str], at: int, context: Context) -> str:
 
 
 def _closes(pieces: list[str], at: int) -> bool:
-    return at < len(pieces) and pieces[at].startswith("]")
+    return at < len(pieces) and pieces[at].lstrip().startswith("]")
 
 
 def _opens(pieces: list[str], at: int) -> bool:
-    return at >= 0 and pieces[at].endswith("[")
+    return at >= 0 and pieces[at].rstrip().endswith("[")
 
 
 def _mask_sysfs(text: str, context: Context) -> str:
@@ -528,7 +574,7 @@ def _argument(part: str, context: Context) -> str:
 
 
 def _json_argument(text: str, context: Context) -> str:
-    pieces = re.split(r'("(?:[^"\\]|\\.)*")', text)
+    pieces = _pieces(text)
     for at in range(1, len(pieces), 2):
         pieces[at] = f'"{context.value("id", pieces[at][1:-1])}"'
     return "".join(pieces)
@@ -556,7 +602,10 @@ def _mask_dumpxml(text: str, context: Context) -> str:
 
 def _attributes(row: str, context: Context) -> str:
     masked = _ATTRIBUTE.sub(lambda found: f"{found[1]}='{_attribute(found[1], found[2], context)}'", row)
-    return re.sub(r">([^<]+)<", lambda found: f">{context.value('id', found[1])}<", masked)
+    end = masked.rfind("<") + 1
+    return (
+        re.sub(r">([^<]+)<", lambda found: f">{context.value('id', found[1])}<", masked[:end]) + masked[end:]
+    )
 
 
 def _attribute(key: str, value: str, context: Context) -> str:
@@ -651,21 +700,38 @@ def _mask_ethtool_i(text: str, context: Context) -> str:
 
 def _mask_filter(text: str, context: Context) -> str:
     def words(found: re.Match[str]) -> str:
-        address = ".".join(str(int(found[1][at : at + 2], 16)) for at in range(0, 8, 2))
-        if found[3] not in {"12", "16"} or not int(found[2], 16):
-            return f"match {found[1] if not int(found[2], 16) else '00000000'}/{found[2]} at {found[3]}"
-        masked = context.pseudonyms.ipv4(address).split(".")
-        return f"match {''.join(f'{int(octet):02x}' for octet in masked)}/{found[2]} at {found[3]}"
+        if not int(found[2], 16):
+            return found[0]
+        masked = _word(found[1], context) if found[3] in _OF_NETWORK else _NO_WORD
+        return f"match {masked}/{found[2]} at {found[3]}"
+
+    def edit(found: re.Match[str]) -> str:
+        header, offset, what, value, bits = found.groups()
+        first, end = _ADDRESSES.get(header, (0, 0))
+        whole = bits == _NO_WORD and offset in _OF_NETWORK
+        link_layer = not header and int(offset) < 0
+        if link_layer or first < int(offset) < end:
+            value = _word(value, context) if whole and header in {"", "ipv4+"} else _NO_WORD
+        return f"at {header}{offset}: {what} {value} mask {bits}"
 
     def program(found: re.Match[str]) -> str:
         return f"{context.name('text', found[1])}:[{context.name('text', found[2])}]"
 
     def line(row: str) -> str:
-        row = _PROGRAM.sub(program, _WORDS.sub(words, row))
+        row = _PROGRAM.sub(program, _EDIT.sub(edit, _WORDS.sub(words, row)))
         row = _PROGRAM_NAME.sub(lambda found: f" name {context.name('text', found[1])} tag ", row)
         return context.text(_COOKIE.sub(lambda found: found[1] + "0" * len(found[2]), row))
 
     return _each_line(text, line)
+
+
+def _word(digits: str, context: Context) -> str:
+    """Return four bytes where an IPv4 address stands, masked; of IPv6 they may begin with zeros."""
+    if digits in _KNOWN_WORDS:
+        return digits
+    address = ".".join(str(int(digits[at : at + 2], 16)) for at in range(0, 8, 2))
+    masked = "".join(f"{int(octet):02x}" for octet in context.pseudonyms.ipv4(address).split("."))
+    return _NO_WORD if masked == digits else masked
 
 
 def _mask_sockets(text: str, context: Context) -> str:
