@@ -13,7 +13,6 @@ import argparse
 import io
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vnetlab import images
+from vnetlab import images, masked
 
 TREE = Path(__file__).resolve().parents[2]
 COLLECTOR = TREE / "collectors" / "host" / "vnetkb-collect"
@@ -429,7 +428,7 @@ def as_made(bundle: Path, scenario: Scenario) -> str:
         member = next(each for each in archive if each.name.endswith("/manifest.json"))
         manifest = json.load(archive.extractfile(member) or io.BytesIO(b"{}"))
     rows = {
-        (row["id"], row["snapshot"]): row for row in manifest["captures"] if row["scope"] == "guest:web01"
+        (row["id"], row["snapshot"]): row for row in manifest["captures"] if row["scope"].startswith("guest:")
     }
     there = {key for key, row in rows.items() if row["path"]}
     script = {("guest-clock", 0), ("guest-clock", 1), ("guest-proc-net-snmp", 1), ("guest-manifest", 0)}
@@ -505,7 +504,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.write(f"{name:18} {options.kernel:5} {took}  {said}\n")
             if options.record:
                 BUNDLES.mkdir(exist_ok=True)
-                shutil.copyfile(bundle, BUNDLES / bundle.name)
+                (BUNDLES / bundle.name).write_bytes(masked.bundle(bundle).data)
     return 1 if wrong else 0
 
 
