@@ -414,7 +414,7 @@ def collect(scenario: Scenario, guest: Guest, out: Path) -> Path:
     late = threading.Timer(13 if scenario.wanted else 0, scenario.during, (guest,))
     late.start()
     interval = INTERVAL_S if scenario.wanted else QUIET_S
-    options = ["--guest", "web01", "--rings", "--quiet", "--interval", str(interval)]
+    options = ["--guest", "web01", "--rings", "--quiet", "--interval", str(interval), "--trace", str(QUIET_S)]
     words = ["sh", str(COLLECTOR), "--output", str(out), *options]
     patient = {**os.environ, "VNETKB_LIMIT_S": "60"}
     done = subprocess.run(words, env=patient, capture_output=True, text=True, check=True)
@@ -487,7 +487,8 @@ def main(arguments: Sequence[str]) -> int:
         words = ["unshare", "-numpf", "--mount-proc", sys.executable, __file__, *arguments]
         return subprocess.run(words, env={**os.environ, INSIDE: "1"}, check=False).returncode
     for command in (
-        "hostname node7", "mount -t sysfs sysfs /sys", "ip link set lo up", f"ip tuntap add {TAP} mode tap",
+        "hostname node7", "mount -t sysfs sysfs /sys",
+        "mount -t tracefs tracefs /sys/kernel/tracing", "ip link set lo up", f"ip tuntap add {TAP} mode tap",
         f"ip addr add {HOST}/24 dev {TAP}", f"ip link set {TAP} up",
     ):  # fmt: skip
         subprocess.run(command.split(), check=True)
