@@ -39,6 +39,7 @@ GONE = (
     "gonelink",
 )
 GONE_VM, GONE_PROCESS = "gone-mail-vm", "ledgerd"
+LABELS = ("tenantgroup-x", "customer9-ns", "billxdp", "auditedd", "Fabrikam")
 PEERS, PEER_DOMAIN = ("ctl1", "mgr-8", "gw47"), "wonka.example"
 BACKSLASH = "\\"
 ALIAS = "uplink of Jane Doe, rack 12"
@@ -72,6 +73,7 @@ ALL_NAMES = (
     GONE_PROCESS,
     *PEERS,
     "wonka",
+    *LABELS,
 )
 MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC, LOW_MAC)
 IPV4S = (V4, V4_NEIGHBOUR, V4_PUBLIC)
@@ -113,7 +115,8 @@ def devices(layout: str) -> str:
 
 SCOPE = rf"machine-qemu\x2d3\x2d{VM.replace('-', chr(92) + 'x2d')}.scope"
 LINK = {
-    "ifindex": 7, "ifname": TAP, "master": PATCH, "mtu": 1500, "address": TAP_MAC, "broadcast": "ff:ff:ff:ff:ff:ff",
+    "ifindex": 7, "ifname": TAP, "master": PATCH, "mtu": 1500, "group": LABELS[0], "link_netns": LABELS[1],
+    "xdp": {"mode": 1, "prog": {"id": 5, "name": LABELS[2]}}, "address": TAP_MAC, "broadcast": "ff:ff:ff:ff:ff:ff",
     "ifalias": ALIAS, "altnames": [NIC, f"eth-{VM}"], "phys_switch_id": bare(NIC_MAC), "phys_port_id": SERIAL,
     "linkinfo": {"info_kind": "vxlan", "info_data": {"remote": V4, "local6": V6, "link": NIC,
                  "bridge_id": f"8000.{NIC_MAC}"}},
@@ -178,8 +181,8 @@ CORPUS = {
     "sysfs-net-links": devices("lrwxrwxrwx 1 0 0 0 Nov 22 13:45 {0}/master -> ../br-int\n")
     + f"lrwxrwxrwx 1 0 0 0 Nov 22 13:45 br-int/lower_{TAP} -> ../{TAP}\n",
     "ip-link": json.dumps([LINK, LINK | {"ifname": ODD_IF, "link": PATCH, "altnames": []}], separators=(",", ":")) + "\n",
-    "ip-link-text": f"7: {TAP}@{NIC}: <BROADCAST,UP> mtu 1500 qdisc noqueue master {PATCH} state UP\n"
-    f"    link/ether {TAP_MAC} brd ff:ff:ff:ff:ff:ff promiscuity 1\n    bridge bridge_id 8000.{NIC_MAC}\n"
+    "ip-link-text": f"7: {TAP}@{NIC}: <BROADCAST,UP> mtu 1500 qdisc noqueue master {PATCH} state UP group {LABELS[0]} qlen 1000\n"
+    f"    link/ether {TAP_MAC} brd ff:ff:ff:ff:ff:ff link-netns {LABELS[1]} promiscuity 1\n    prog/xdp id 5 name {LABELS[2]} tag 1234567890abcdef\n    bridge bridge_id 8000.{NIC_MAC}\n"
     f"    alias {ALIAS}\n    link/infiniband 80:00:02:08:fe:80:00:00:00:00:00:00:00:02:{OTHER_MAC}\n    altname {NIC}\n    vxlan id 7 remote {V4} local {V6_EUI}\n",
     "proc-net-dev": "Inter-|   Receive\n face |bytes\n" + devices("{0:>20}: 10 1 0 0 0 0 0 0 20 2 0 5 0 0 0 0\n"),
     "softnet-stat": "0000000a 00000000 00000001\n",
@@ -254,6 +257,7 @@ CORPUS = {
     f"[    5.92] NETDEV WATCHDOG: {GONE[8]} (ixgbe): transmit queue 1 timed out\n"
     f"[    5.93] oom: machine-qemu\\x2d9\\x2d{GONE_VM.replace('-', BACKSLASH + 'x2d')}.scope of qemu-9-{GONE_VM}\n"
     f"[    5.94] ll header: 00000000: {GUEST_MAC.replace(':', ' ')} {OTHER_MAC.replace(':', ' ')} 08 00\n"
+    f'[    5.95] audit: type=1400 apparmor="STATUS" comm="{LABELS[3]}" vnet3\n[    5.96] Hardware name: {LABELS[4]} X7/{SERIAL}\n'
     f"[    6.0] vhost: {GUEST_MAC} {V4} {'.'.join(reversed(V4.split('.')))}.in-addr.arpa {LINK_LOCAL}\n",
     "sysctl-net": "net/core/netdev_max_backlog:1000\nnet/core/default_qdisc:fq_codel\n",
     "module-parameters": "vhost_net/parameters/experimental_zcopytx:0\n",

@@ -117,6 +117,8 @@ _NO_ADDRESS = re.compile("[.G-Zg-z]")  # what is all hex is of an IPv6 address
 _LINE = "\n"
 _NO_WORD = "00000000"
 _KNOWN_WORDS = frozenset((_NO_WORD, "7f000001", "ffffffff"))
+_LINK_TEXTS = frozenset(("group", "link_netns", "name"))  # the last of an XDP program
+_LINK_TEXT = re.compile(r" (group|link-netns|name) ([^ ]+)")
 _WINDOWS_NAMES = frozenset(("Name", "NetConnectionID"))
 _WINDOWS_MACS = frozenset(("Mac", "MACAddress", "NetworkAddress"))
 _JSON_SERIALS = frozenset(("phys_port_id", "phys_switch_id", "phys_port_name"))
@@ -379,7 +381,7 @@ def mask(member: str, text: str, context: Context) -> str:
     if special is not None:
         return special(text, context)
     if text.lstrip()[:1] in {"[", "{"}:
-        return _json(text, context, tables=_is_table(name, text))
+        return _json(text, context, name, tables=_is_table(name, text))
     return _each_line(text, context.text)
 
 
@@ -387,7 +389,7 @@ def _each_line(text: str, replace: Callable[[str], str]) -> str:
     return _LINE.join(replace(line) for line in text.split(_LINE))
 
 
-def _json(text: str, context: Context, *, tables: bool) -> str:
+def _json(text: str, context: Context, identity: str, *, tables: bool) -> str:
     """Mask every string of a JSON text by what it stands beside."""
     pieces = _pieces(text)
     key = ""
@@ -397,6 +399,8 @@ def _json(text: str, context: Context, *, tables: bool) -> str:
             key = string
         elif key == "ifalias":
             pieces[at] = f'"{context.name("text", string) if string else ""}"'
+        elif key in _LINK_TEXTS and identity == "ip-link":
+            pieces[at] = f'"{context.value("text", string)}"'
         elif key in _JSON_SERIALS:
             pieces[at] = f'"{context.value("serial", string)}"'
         elif key in _WINDOWS_NAMES:
@@ -473,7 +477,12 @@ def _mask_ip_text(text: str, context: Context) -> str:
     def line(row: str) -> str:
         if row.startswith("    alias "):
             return "    alias " + context.name("text", row[10:])
-        return context.text(row)
+        return context.text(_LINK_TEXT.sub(named, row))
+
+    def named(found: re.Match[str]) -> str:
+        if _PLAIN_VALUE.fullmatch(found[2]) or is_address(found[2]):
+            return found[0]
+        return f" {found[1]} {context.name('text', found[2])}"
 
     return _each_line(text, line)
 

@@ -34,7 +34,8 @@ _FIRST_ONES = 3
 _PIPES = 4
 _STARTS = re.compile(r"([^] ():[]+)(\[[0-9]+\]: | invoked oom-killer)")
 _PLACES = re.compile(
-    r"([Pp]rocess [0-9]+ \()([^)]*)|(task=)([^,]*)|(Comm: )([^ ]*)|(task )([^ :]+)(?=:[0-9]+ blocked)"
+    r"(comm=\")([^\"]*)|(Hardware name: )(.*)"
+    r"|([Pp]rocess [0-9]+ \()([^)]*)|(task=)([^,]*)|(Comm: )([^ ]*)|(task )([^ :]+)(?=:[0-9]+ blocked)"
     r"|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)|(\[)([^][ :]+)(?=:[0-9]+\])"
     r"|(machine-(?:qemu|lxc)\\x2d[0-9]+\\x2d[^ /,]{1,300})|(qemu-[0-9]+-)([0-9A-Za-z_-]+)"
     r"|(ll header: (?:[0-9a-f]+: )?)([0-9a-f][0-9a-f](?: [0-9a-f][0-9a-f])*)"
