@@ -91,7 +91,7 @@ def mask_bundle(archive: Archive) -> Masked:
     """
     document = load_document(archive.members[MANIFEST].data)
     if document.get("masked") is True:
-        raise UsageProblem("it is masked already")
+        raise UsageProblem(f"{archive.folder} is masked already")
     pseudonyms = Pseudonyms(load_kept())
     keep = str(document["kernel"]["release"])
     masker = Masker(pseudonyms, keep)
