@@ -40,6 +40,18 @@ GONE = (
 )
 GONE_VM, GONE_PROCESS = "gone-mail-vm", "ledgerd"
 LABELS = ("tenantgroup-x", "customer9-ns", "billxdp", "auditedd", "Fabrikam")
+SAID = (
+    "payrollsvc",
+    "qualmprofile",
+    "quartzvg-root",
+    "Vendorix",
+    "hullsock",
+    "gonewire7",
+    "gonemirror8",
+    "Jane Roe",
+)
+LATE, LATE_PROCESS = "hubnet-q7", "hubhelper-q9"
+"""Known from nothing but a place that is looked at after the first one that holds it."""
 PEERS, PEER_DOMAIN = ("ctl1", "mgr-8", "gw47"), "wonka.example"
 BACKSLASH = "\\"
 ALIAS = "uplink of Jane Doe, rack 12"
@@ -74,6 +86,9 @@ ALL_NAMES = (
     *PEERS,
     "wonka",
     *LABELS,
+    *SAID,
+    LATE,
+    LATE_PROCESS,
 )
 MACS = (GUEST_MAC, NIC_MAC, OTHER_MAC, LOW_MAC)
 IPV4S = (V4, V4_NEIGHBOUR, V4_PUBLIC)
@@ -229,6 +244,7 @@ CORPUS = {
     "proc-cmdline": f"4711\t/usr/bin/qemu-system-x86_64\n4711\t-name guest={VM},process=qemu:{VM},debug-threads=on\n"
     f"4711\t-netdev tap,fd=25,id=hostnet0,vhost=on,ifname={TAP},script=/home/{USER}/up\n"
     f"4711\t-device virtio-net-pci,netdev=hostnet0,id=net0,mac={GUEST_MAC},bus=pci.1\n"
+    f"4711\t-netdev bridge,id={LATE},helper={LATE_PROCESS}\n"
     f'4711\t-netdev {{"type":"tap","fd":"27","id":"{TENANT}1"}}\n'
     f'4711\t-device {{"driver":"virtio-net-pci","netdev":"{TENANT}1","mac":"{OTHER_MAC}"}}\n'
     f"4711\t-netdev user,id=u1,hostname={HOST},hostfwd=tcp:{V4}:22-:22\n4800\t/opt/{TENANT}/{PROCESS}\n",
@@ -258,17 +274,22 @@ CORPUS = {
     f"[    5.93] oom: machine-qemu\\x2d9\\x2d{GONE_VM.replace('-', BACKSLASH + 'x2d')}.scope of qemu-9-{GONE_VM}\n"
     f"[    5.94] ll header: 00000000: {GUEST_MAC.replace(':', ' ')} {OTHER_MAC.replace(':', ' ')} 08 00\n"
     f'[    5.95] audit: type=1400 apparmor="STATUS" comm="{LABELS[3]}" vnet3\n[    5.96] Hardware name: {LABELS[4]} X7/{SERIAL}\n'
+    f"[    5.97] systemd[1]: Started {SAID[0]} vhost helper for vnet3.\n[    5.98] vhost: {LATE} and {LATE_PROCESS} are slow, vnet3\n"
+    f'[    5.99] audit: type=1400 audit(1700000000.123:22): profile="{SAID[1]}" name="/srv/{SAID[1]}/x" comm={LABELS[3].encode().hex().upper()} vnet3\n'
+    f"[    5.991] Kernel command line: root=/dev/mapper/{SAID[2]} vhost_net.x=1\n[    5.992] task:{GONE_PROCESS}         state:D stack:0 vhost\n"
     f"[    6.0] vhost: {GUEST_MAC} {V4} {'.'.join(reversed(V4.split('.')))}.in-addr.arpa {LINK_LOCAL}\n",
     "sysctl-net": "net/core/netdev_max_backlog:1000\nnet/core/default_qdisc:fq_codel\n",
     "module-parameters": "vhost_net/parameters/experimental_zcopytx:0\n",
     "proc-modules": "tun 61440 4 vhost_net, Live 0x0000000000000000\n",
     "os-release": f'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="12"\nHOME_URL="https://{DOMAIN}/"\nSUPPORT_URL="mailto:{USER}@{DOMAIN}"\n',
-    "proc-version": f"Linux version 5.10.0-60.18.0.50.oe2203 ({USER}@{HOST}.{DOMAIN}) (gcc 10.3.1) #1 SMP\n",
+    "proc-version": f"Linux version 5.10.0-60.18.0.50.oe2203 ({USER}@{HOST}.{DOMAIN}) (gcc ({SAID[3]} 10.3.1-2) 10.3.1, GNU ld (GNU Binutils for {SAID[3]}) 2.37)"
+    f" #1 SMP PREEMPT_DYNAMIC {SAID[3]} 5.10.1-2 Wed Nov 22 13:45:00 UTC 2023\n",
     "trace-features": "/sys/kernel/tracing/events/skb/kfree_skb/format:name: kfree_skb\n",
     "tool-versions": "@ ip\nip utility, iproute2-6.1.0\n",
     "trace": f"@ start 41.27\n#\n     {PROCESS}-4711    [001] b.s..    41.3: net_dev_xmit: dev={TAP} skbaddr=00000000ab12cd34 len=42 rc=1\n"
     "          <idle>-0       [000] ..s1.    41.4: kfree_skb: skbaddr=00000000ab12cd34 protocol=2048 location=tun_net_xmit+0x1\n@ stop 51.27\n",
-    "ovs-mirror": table(_uuid=["uuid", UUID], name=f"mirror-{TENANT}", output_port=["uuid", PORT_UUID]),
+    "ovs-mirror": table(_uuid=["uuid", UUID], name=f"mirror-{TENANT}", select_name=f"copy for {SAID[7]}",
+        last_error=f"could not set configuration of port {SAID[6]}", output_port=["uuid", PORT_UUID]),
     "ovs-datapath": f"system@ovs-system:\n  lookups: hit:1 missed:2 lost:3\n  port 0: ovs-system (internal)\n  port 2: {TAP}\n"
     f"  port 3: vxlan-{hex4(V4)} (vxlan: remote_ip={V4})\n",
     "ovs-coverage": "Event coverage, avg rate over last: 5 seconds, last minute\nnetlink_sent 0.0/sec 0.000/sec total: 5\n",
@@ -293,8 +314,8 @@ CORPUS = {
     "ovs-sample-collectors": table(_uuid=["uuid", UUID], id=1),
     "ovs-qos": table(_uuid=["uuid", UUID], type="linux-htb", external_ids=pairs(owner=TENANT)),
     "ovs-queue": table(_uuid=["uuid", UUID], other_config=pairs(max__rate="1000000")),
-    "ovs-show": f'{UUID}\n    Manager "ptcp:6640:127.0.0.1"\n    Manager "ssl:{PEERS[1]}:6640"\n    Bridge br-int\n        Controller "tcp:{V4}:6653"\n        Controller "ssl:{PEERS[0]}.{PEER_DOMAIN}:6653"\n        Port {TAP}\n            Interface {TAP}\n'
-    f'                type: vxlan\n                options: {{key="7", remote_ip="{V4}"}}\n                options: {{key=flow, remote_ip="{PEERS[2]}.{PEER_DOMAIN}"}}\n    ovs_version: "2.17.2"\n',
+    "ovs-show": f'{UUID}\n    Manager "ptcp:6640:127.0.0.1"\n    Manager "ssl:{PEERS[1]}:6640"\n    Manager "punix:/srv/{SAID[4]}/db.sock"\n    Bridge br-int\n        Controller "tcp:{V4}:6653"\n        Controller "ssl:{PEERS[0]}.{PEER_DOMAIN}:6653"\n        Port {TAP}\n            Interface {TAP}\n'
+    f'                type: vxlan\n                options: {{key="7", remote_ip="{V4}"}}\n                options: {{key=flow, remote_ip="{PEERS[2]}.{PEER_DOMAIN}"}}\n                error: "could not open network device {SAID[5]} (No such device)"\n    ovs_version: "2.17.2"\n',
     "ovs-bond": f"---- bond0 ----\nbond_mode: balance-tcp\nactive slave mac: {NIC_MAC}({NIC})\n\nslave {NIC}: enabled\n",
     "ovs-dpif": f"system@ovs-system: hit:1 missed:2\n  br-int:\n    {TAP} 2/3: (tap)\n    vx0 4/5: (vxlan: remote_ip={V4})\n",
     "ovs-log": f"2026-11-22T13:45:00.123Z|00007|bridge|WARN|could not add network device {PATCH} to ofproto ({TAP})\n"

@@ -28,7 +28,7 @@ from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
 from vnetkb.privacy import Masked, mask_bundle
 from vnetkb.privacy.captures import Context, harvest, mask
-from vnetkb.privacy.pseudonyms import Pseudonyms
+from vnetkb.privacy.pseudonyms import Pseudonyms, coded
 from vnetkb.privacy.redact import load_kept
 from vnetkb.privacy.scan import scan
 from vnetkb.privacy.text import Masker
@@ -106,6 +106,33 @@ def test_every_capture_has_its_masking_thought_of() -> None:
     missing = sorted(need - set(corpus.CORPUS) - set(corpus.GUEST_CORPUS))
 
     assert missing == [], "write a text with known identifiers for these into corpus.py"
+
+
+def known_names() -> Context:
+    context = Context(Masker(Pseudonyms(load_kept())))
+    for capture in ("sysfs-net", "virsh-list", "ip-link", "tc-filter", "proc-cmdline", "ovs-open-vswitch"):
+        harvest(f"host/0/{capture}", corpus.CORPUS[capture], context)
+        mask(f"host/0/{capture}", corpus.CORPUS[capture], context)
+    context.masker.forget()
+    return context
+
+
+@pytest.mark.parametrize("capture", sorted(CAPTURES))
+def test_what_is_known_is_masked_or_found_in_any_capture_whatever_it_is_said_to_reveal(capture: str) -> None:
+    context, member = known_names(), f"host/0/{capture}"
+    text = {**corpus.CORPUS, **corpus.GUEST_CORPUS}.get(capture, "1 2 3\n")
+
+    for one, forms in (
+        (corpus.VM, {corpus.VM, corpus.VM.upper(), *coded(corpus.VM)}),
+        (corpus.TAP, {corpus.TAP, corpus.TAP.upper(), corpus.TAP[::-1]}),
+        (corpus.OTHER_MAC, {corpus.OTHER_MAC, corpus.OTHER_MAC.upper(), corpus.bare(corpus.OTHER_MAC)}),
+        (corpus.V4, {corpus.V4, ".".join(reversed(corpus.V4.split("."))) + ".in-addr.arpa"}),
+        (corpus.UUID, {corpus.UUID, corpus.bare(corpus.UUID), corpus.UUID.upper()}),
+    ):
+        for form in forms:
+            masked = mask(member, f"{text}x {form} y\n", context)
+            left = form.casefold() in masked.casefold()
+            assert not left or scan({member: masked}, context.pseudonyms, ""), (one, form)
 
 
 def test_the_corpus_holds_what_it_should() -> None:
@@ -404,6 +431,7 @@ def test_the_collector_holds_the_lists_of_the_knowledge_base() -> None:
         "KEPT_KEYS": "kept_keys",
         "OS_RELEASE": "os_release_keys",
         "LOG_WORDS": "log_words",
+        "VERSION_WORDS": "version_words",
     }.items():
         parts = re.findall(rf"^MASK_{name}=(?:\$MASK_{name})?'(.*)'$", script, re.MULTILINE)
         assert "".join(parts) == (lists[key] if isinstance(lists[key], str) else " ".join(lists[key]))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vnetkb.privacy.flows import mask_flows
 from vnetkb.privacy.logs import (
     devices_in_kernel_log,
+    devices_in_message,
     devices_in_switch_log,
     mask_kernel_log,
     mask_switch_log,
@@ -105,6 +106,12 @@ _PEER = re.compile(
     r"((?<![0-9A-Za-z_])p?(?:tcp|ssl):(?:[0-9]+:)?|(?:remote|local)_ip=\"?)"
     r"([0-9A-Za-z](?:[0-9A-Za-z_.-]*[0-9A-Za-z])?)"
 )
+_SOCKET = re.compile(r"((?<![0-9A-Za-z_])p?unix:)([^ \"',]+)")
+_WORD = re.compile(r"[^ \"'(),;=<>\[\]{}]+")
+_PSEUDONYM = re.compile("masked[a-z]+[0-9]+")
+_ERROR = re.compile(r" *error: ")
+_VERSION_HEAD = re.compile(r"Linux version [^ ]+")
+_BUILDER = re.compile(r" \([^ ()]*@[^ ()]*\)")
 _EDIT = re.compile(r"at ((?:[a-z0-9]+\+)?)(-?[0-9]+): ([a-z]+) ([0-9a-f]{8}) mask ([0-9a-f]{8})")
 _ADDRESSES = {"eth+": (-4, 12), "ipv4+": (8, 20), "ipv6+": (4, 40), "ip6+": (4, 40), "": (4, 40)}
 _OF_NETWORK = ("12", "16")
@@ -141,6 +148,8 @@ class Context:
     def text(self, text: str) -> str:
         """Return free text, masked, homes and mail addresses included."""
         text = _HOME.sub(lambda found: found[1] + self.name("user", found[2]), text)
+        if "unix:" in text:
+            text = _SOCKET.sub(lambda found: found[1] + self.path(found[2], "text"), text)
         if "@" in text:
             text = _MAIL.sub(lambda found: "maskeduser@maskeddomain" if found[1] else found[0], text)
         return self.masker.text(_PEER.sub(lambda found: found[1] + self.peer(found[2]), text))
@@ -162,11 +171,21 @@ class Context:
             return self.text(text)
         return self.name(kind, text)
 
-    def path(self, path: str) -> str:
-        """Return the path of a cgroup with every part masked that is no common word."""
-        return "/".join(self._part(part) for part in path.split("/"))
+    def words(self, text: str, kept: frozenset[str] = frozenset()) -> str:
+        """Return a text of somebody's own with every word masked that is no common one nor among `kept`."""
 
-    def _part(self, part: str) -> str:
+        def word(found: re.Match[str]) -> str:
+            core = found[0].rstrip(".:")
+            stays = core in kept or _PSEUDONYM.fullmatch(core)
+            return (core if stays else self.value("text", core)) + found[0][len(core) :]
+
+        return _WORD.sub(word, self.masker.odd_text(text))
+
+    def path(self, path: str, kind: str = "cgroup") -> str:
+        """Return a path, else of a cgroup, with every part masked that is no common word."""
+        return "/".join(self._part(part, kind) for part in path.split("/"))
+
+    def _part(self, part: str, kind: str) -> str:
         scope = _SCOPE.fullmatch(part)
         if scope is not None:
             name = _unescaped(scope[1])
@@ -176,7 +195,7 @@ class Context:
             return part[: machine.start(1)] + self.machine(machine[1]) + part[machine.end(1) :]
         suffix = _SUFFIX.search(part)
         stem, end = (part[: suffix.start()], suffix[0]) if suffix is not None else (part, "")
-        return (stem if self.pseudonyms.kept.plain(stem) else self.name("cgroup", stem)) + end
+        return (stem if self.pseudonyms.kept.plain(stem) else self.name(kind, stem)) + end
 
     def machine(self, written: str) -> str:
         """Return the pseudonym of the VM that libvirt writes so in a cgroup: letters, digits, - and dots."""
@@ -210,10 +229,14 @@ def harvest(member: str, text: str, context: Context) -> None:
         for name in log(text, context.pseudonyms.kept.log_words):
             context.name("interface", name)
         return
-    reader = _HARVEST.get(identity, _switch if identity.startswith("ovs-") else None)
-    if reader is None:
+    reader = _HARVEST.get(identity)
+    if reader is not None:
+        names = reader(text)
+    elif identity.startswith("ovs-"):
+        names = _switch(text, context.pseudonyms.kept.log_words)
+    else:
         return
-    for kind, name in reader(text):
+    for kind, name in names:
         if name and name != "-":
             context.name(kind, name)
 
@@ -239,10 +262,13 @@ def _pieces(text: str) -> list[str]:
     return [*pieces, text[end:]]
 
 
-def _switch(text: str) -> Iterator[tuple[str, str]]:
+def _switch(text: str, words: frozenset[str]) -> Iterator[tuple[str, str]]:
     for line in text.split(_LINE):
+        error = _ERROR.match(line)
         found = _SWITCH_NAME.match(line)
-        if found is not None and not found[1].isdigit():
+        if error is not None:
+            yield from (("interface", name) for name in devices_in_message(line[error.end() :], words))
+        elif found is not None and not found[1].isdigit():
             yield "interface", found[1]
 
 
@@ -429,7 +455,9 @@ def _table_string(pieces: list[str], at: int, context: Context) -> str:
         key = pieces[at - 2][1:-1]
         return string if key in context.pseudonyms.kept.keys else context.value("id", string)
     if " " in string:
-        return context.text(string)
+        for name in devices_in_message(string, context.pseudonyms.kept.log_words):
+            context.name("interface", name)
+        return context.words(string)
     if _VERSION.fullmatch(string) and len(string) < 16:  # noqa: PLR2004  # a datapath id has 16 digits
         return context.text(string) if string.count(".") == 3 else string  # noqa: PLR2004  # an address
     digits = string.lower()
@@ -680,8 +708,25 @@ def _mask_os_release(text: str, context: Context) -> str:
 
 
 def _mask_version(text: str, context: Context) -> str:
-    del context
-    return re.sub(r" \([^ ()]*@[^ ()]*\)", " (maskeduser@maskedhost)", text, count=1)
+    """Mask who built the kernel, and all words but those of compilers and distributions."""
+
+    def line(row: str) -> str:
+        head = _VERSION_HEAD.match(row)
+        start = head.end() if head is not None else 0
+        before, mark, after = _BUILDER.sub("\n", row[start:], count=1).partition(_LINE)
+        builder = " (maskeduser@maskedhost)" if mark else ""
+        return row[:start] + context.words(before, kept) + builder + context.words(after, kept)
+
+    kept = context.pseudonyms.kept.version_words
+    return _each_line(text, line)
+
+
+def _mask_show(text: str, context: Context) -> str:
+    def line(row: str) -> str:
+        error = _ERROR.match(row)
+        return context.text(row) if error is None else error[0] + context.words(row[error.end() :])
+
+    return _each_line(text, line)
 
 
 def _mask_ethtool(text: str, context: Context) -> str:
@@ -781,6 +826,7 @@ _MASK: dict[str, Callable[[str, Context], str]] = {
     "virsh-domiflist": _mask_domiflist,
     "kernel-log": mask_kernel_log,
     "ovs-log": mask_switch_log,
+    "ovs-show": _mask_show,
     "ovs-dump-flows": mask_flows,
     "ovs-datapath-flows": mask_flows,
     "trace": _mask_trace,

@@ -9,6 +9,7 @@ net/sched/sch_generic.c, drivers/net/bonding; Open vSwitch: vswitchd/bridge.c, o
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vnetkb.privacy.flows import mask_bytes, mask_flows
@@ -33,9 +34,14 @@ _CAPITALS = re.compile(r"[A-Z_]+")
 _FIRST_ONES = 3
 _PIPES = 4
 _STARTS = re.compile(r"([^] ():[]+)(\[[0-9]+\]: | invoked oom-killer)")
+_SAID = re.compile(r"audit[:(]|[Kk]ernel command line|Command line|[Uu]nknown kernel command")
+_CODED = re.compile(
+    r"((?:comm|exe|name|path|proctitle|cwd|acct|cmd|unit)=)[0-9A-F]{4,}"
+)  # audit_log_untrustedstring()
 _PLACES = re.compile(
     r"(comm=\")([^\"]*)|(Hardware name: )(.*)"
     r"|([Pp]rocess [0-9]+ \()([^)]*)|(task=)([^,]*)|(Comm: )([^ ]*)|(task )([^ :]+)(?=:[0-9]+ blocked)"
+    r"|(task:)([^ ]+)(?= +state:)"
     r"|((?:cpuset|oom_memcg|task_memcg)=)([^,]*)|(\[)([^][ :]+)(?=:[0-9]+\])"
     r"|(machine-(?:qemu|lxc)\\x2d[0-9]+\\x2d[^ /,]{1,300})|(qemu-[0-9]+-)([0-9A-Za-z_-]+)"
     r"|(ll header: (?:[0-9a-f]+: )?)([0-9a-f][0-9a-f](?: [0-9a-f][0-9a-f])*)"
@@ -57,9 +63,14 @@ def devices_in_switch_log(text: str, words: frozenset[str]) -> Iterator[str]:
     for line in text.split("\n"):
         message = line.split("|", _PIPES)[_PIPES:]
         if message:
-            names = [found[1] for found in _SWITCH.finditer(message[0])]
-            names += [name for found in _MOVED.finditer(message[0]) for name in found.groups()]
-            yield from _told([*names, *_first(message[0])], words)
+            yield from devices_in_message(message[0], words)
+
+
+def devices_in_message(message: str, words: frozenset[str]) -> Iterator[str]:
+    """Yield what stands where a message of Open vSwitch names a device, but for known words."""
+    names = [found[1] for found in _SWITCH.finditer(message)]
+    names += [name for found in _MOVED.finditer(message) for name in found.groups()]
+    yield from _told([*names, *_first(message)], words)
 
 
 def ports_in_flows(text: str, words: frozenset[str]) -> Iterator[str]:
@@ -88,31 +99,37 @@ def _told(names: list[str], words: frozenset[str]) -> Iterator[str]:
 
 def mask_kernel_log(text: str, context: Context) -> str:
     """Return the kernel's log, masked: names of processes, cgroups and machines where they stand."""
+    return "\n".join(_line(row, context) for row in text.split("\n"))
 
-    def named(found: re.Match[str]) -> str:
-        kind = found.lastindex or 0
-        before, name = found[kind - 1] or "", found[kind]
-        if before.startswith(("cpuset", "oom_memcg", "task_memcg")):
-            return before + context.path(name)
-        if before.startswith("ll header"):
-            return before + mask_bytes(name, " ", context)
-        if before.startswith("qemu-"):
-            return before + context.machine(name)
-        if name.startswith("machine-"):
-            return context.path(name)
-        return before + context.name("process", name)
 
-    def line(row: str) -> str:
-        head, mark, message = row.partition("] ")
-        if not mark:
-            head, message = "", row
-        start = _STARTS.match(message)
-        if start is not None:
-            head, message = head + mark + context.name("process", start[1]), message[start.end(1) :]
-            mark = ""
-        return context.text(head + mark + _PLACES.sub(named, message))
+def _line(row: str, context: Context) -> str:
+    head, mark, message = row.partition("] ")
+    if not mark:
+        head, message = "", row
+    start = _STARTS.match(message)
+    if start is not None and start[2].startswith("["):
+        said = context.name("process", start[1]) + start[2] + context.words(message[start.end() :])
+        return context.text(head + mark) + said
+    if _SAID.match(message):
+        return context.text(head + mark) + context.words(_CODED.sub(r"\1(coded)", message))
+    if start is not None:
+        head, message = head + mark + context.name("process", start[1]), message[start.end(1) :]
+        mark = ""
+    return context.text(head + mark + _PLACES.sub(partial(_named, context), message))
 
-    return "\n".join(line(row) for row in text.split("\n"))
+
+def _named(context: Context, found: re.Match[str]) -> str:
+    kind = found.lastindex or 0
+    before, name = found[kind - 1] or "", found[kind]
+    if before.startswith(("cpuset", "oom_memcg", "task_memcg")):
+        return before + context.path(name)
+    if before.startswith("ll header"):
+        return before + mask_bytes(name, " ", context)
+    if before.startswith("qemu-"):
+        return before + context.machine(name)
+    if name.startswith("machine-"):
+        return context.path(name)
+    return before + context.name("process", name)
 
 
 def mask_switch_log(text: str, context: Context) -> str:

@@ -58,6 +58,7 @@ class Kept:
         self.keys = frozenset(lists["kept_keys"])
         self.log_words = frozenset(lists["log_words"])
         self.os_release = frozenset(lists["os_release_keys"])
+        self.version_words = frozenset(lists["version_words"])
 
     def plain(self, text: str) -> bool:
         """Tell whether a text is made of common words, short words and short numbers only."""
@@ -93,6 +94,7 @@ class Pseudonyms:
         self._numbers: Counter[str] = Counter()
         self._names: dict[str, str] = {}
         self._left_names: set[tuple[str, str]] = set()
+        self._only_there: set[str] = set()
         self.forms: dict[str, str] = {}
         self.folded: dict[str, str] = {}
         self.odd: dict[str, str] = {}
@@ -114,6 +116,7 @@ class Pseudonyms:
     def name(self, kind: str, original: str) -> str:
         """Return the pseudonym of a name, which is the name itself where it stays."""
         if original in self._names:
+            self._learn_at_last(kind, original)
             return self._names[original]
         if original in self.forms:
             return self.forms[original]
@@ -128,9 +131,23 @@ class Pseudonyms:
         pseudonym = f"masked{KINDS[kind]}{self._numbers[kind]}"
         self._names[original] = pseudonym
         self.rows.append((kind, pseudonym, original))
-        if kind not in CONTEXT_ONLY:
+        if kind in CONTEXT_ONLY:
+            self._only_there.add(original)
+        else:
             self._learn(original, pseudonym)
         return pseudonym
+
+    def _learn_at_last(self, kind: str, original: str) -> None:
+        """Learn what was met only where it says nothing elsewhere, and stands for more now."""
+        if original in self._only_there and kind not in CONTEXT_ONLY:
+            self._only_there.remove(original)
+            self.rows.append((kind, self._names[original], original))
+            self._learn(original, self._names[original])
+
+    @property
+    def learned(self) -> int:
+        """Return how many forms are known: where more are than before, what was masked may hold some."""
+        return len(self.forms) + len(self.odd)
 
     def host(self, name: str) -> None:
         """Give this host its pseudonym, which it has even where its name says nothing."""

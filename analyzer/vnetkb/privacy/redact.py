@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vnetkb.bundle.archive import Archive
 
 LISTS = "masking.yaml"
+_ROUNDS = 4  # what is still learned in the last one, the scan finds
 # What the manifest's own properties are called, and those whose value is a word of vnetkb too.
 _OWN_KEYS = re.compile(
     r'^( *)"(?:absent|argv|boot_id|bytes|captures|clock|collector|counts|detail|devices|dropped|duration_s'
@@ -108,17 +109,24 @@ def mask_bundle(archive: Archive) -> Masked:
     _names_of_host(document, pseudonyms)
     for path, text in texts.items():
         harvest(path, text, context)
-    masker.forget()
     for text in texts.values():
         _addresses(text, masker)
-    masked = {_member(path, context): mask(path, text, context) for path, text in texts.items()}
+    free = {
+        name: archive.members[name].data.decode("latin-1") for name in (REVIEW,) if name in archive.members
+    }
     log = archive.members[LOG].data.decode("latin-1") if LOG in archive.members else ""
-    log = re.sub(r"(?:sha256 [0-9a-f]{64}  .*\n)+\Z", "", log)
-    masked[LOG] = "\n".join(context.text(line) for line in log.split("\n"))
-    if REVIEW in archive.members:
-        review = archive.members[REVIEW].data.decode("latin-1")
-        masked[REVIEW] = "\n".join(context.text(line) for line in review.split("\n"))
-    changed = _manifest(document, captures, masked, context)
+    free[LOG] = re.sub(r"(?:sha256 [0-9a-f]{64}  .*\n)+\Z", "", log)
+    masked: dict[str, str] = {}
+    changed: dict[str, Any] = {}
+    for _ in range(_ROUNDS):
+        masker.forget()
+        known = pseudonyms.learned
+        masked = {_member(path, context): mask(path, text, context) for path, text in texts.items()}
+        for path, text in free.items():
+            masked[path] = "\n".join(context.text(line) for line in text.split("\n"))
+        changed = _manifest(document, captures, masked, context)
+        if pseudonyms.learned == known:
+            break
     masked[MANIFEST] = json.dumps(changed, indent=1)
     stamp = archive.folder.rpartition("-")[2]
     name = f"vnetkb-{changed['host']['name']}-{stamp}"

@@ -85,7 +85,9 @@ def _known(pseudonyms: Pseudonyms) -> Iterator[tuple[str, str]]:
         if kind in CONTEXT_ONLY:
             continue
         forms = {original}
-        if kind in {"mac-address", "uuid", "ipv6-address"}:
+        if kind == "ipv6-address":
+            forms.add(ipaddress.IPv6Address(original).exploded.replace(":", ""))
+        elif kind in {"mac-address", "uuid"}:
             forms.add(re.sub("[:-]", "", original))
         elif len(original) >= _LONG:
             forms.update(coded(original))

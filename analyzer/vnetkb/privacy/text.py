@@ -57,9 +57,14 @@ class Masker:
 
     def text(self, text: str) -> str:
         """Return a text with every known name and every address replaced."""
+        text = self.odd_text(text)
+        return _RUN.sub(lambda found: self.run(found[0]), text)
+
+    def odd_text(self, text: str) -> str:
+        """Return a text with every known name replaced that holds blanks and the like."""
         for name in self.pseudonyms.odd_in(text):
             text = text.replace(name, self.pseudonyms.odd[name])
-        return _RUN.sub(lambda found: self.run(found[0]), text)
+        return text
 
     def learn_macs(self, text: str) -> None:
         """Give every MAC address of a text its pseudonym."""
