@@ -77,6 +77,8 @@ class Host:
     """How many samples lie before the first snapshot."""
     boot_id: str = "00000000-0000-4000-8000-000000000000"
     start: str = "2026-11-22T13:45:00Z"
+    taken: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """When a capture was taken, by its path: monotonic seconds of its start, and how long it took."""
     guest_script_s: float | None = None
     """How long the host had a guest's script run; its captures all bear the time of the whole run."""
     file_name: str | None = None
@@ -116,6 +118,10 @@ class Host:
         captures = [
             _capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())
         ]
+        for capture in captures:
+            if capture["path"] in self.taken:
+                start, duration = self.taken[capture["path"]]
+                capture |= {"start_monotonic_s": start, "duration_s": duration}
         if self.guest_script_s is not None:
             for capture in captures:
                 if capture["scope"].startswith("guest:"):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulated import Device, Host
+from simulated import START, Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.conditions import Situation, holding
@@ -118,12 +118,34 @@ def test_of_two_taps_that_answer_alike_each_is_told_its_own_numbers(tmp_path: Pa
 
 
 def test_a_share_that_may_be_less_than_what_harms_is_told_with_its_bounds(tree: Path) -> None:
-    bundle = read_bundle(tree / "tests/lab/bundles/vhost-saturated-7.2.tar.gz")
+    """Ten of a thousand were lost, and so much more or less passed while the counts were read."""
+    bundle = read_bundle(tree / "tests/lab/bundles/together-own-bridge-over-mtu-7.2.tar.gz")
     kb = load_kb()
     (finding,) = (one for one in diagnose(build(bundle, kb), kb).findings if one.symptom.state == "rising")
     share = finding.symptom.share
 
     assert share is not None
     assert share.least < 0.01 < share.value < share.most
-    assert finding.harm == "harmful"
-    assert f"between 0 % and {100 * share.most:.3g} %" in finding.harm_reason
+    assert finding.harm == "watch"
+    assert "between 0.86 % and 1.49 % as the counts were not read at once" in finding.harm_reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "took", "harm"),
+    [
+        pytest.param(500, 0.01, "harmful", id="surely over 1 %"),
+        pytest.param(102, 0.01, "harmful", id="just over 1 %, read at once"),
+        pytest.param(102, 1.0, "watch", id="perhaps not 1 %"),
+        pytest.param(98, 1.0, "watch", id="perhaps 1 %"),
+        pytest.param(500, 1.0, "harmful", id="over 1 % however it was read"),
+        pytest.param(1, 0.01, "watch", id="perhaps 0.01 %"),
+    ],
+)
+def test_a_loss_is_harmful_where_the_least_that_it_can_be_is(
+    tmp_path: Path, lost: int, took: float, harm: str
+) -> None:
+    taken = {f"host/{n}/sysfs-net": (START + 10 * n, took) for n in (0, 1)}
+    host = Host([Device("vnet3", (5, 5 + lost), (500, 10_500))], taken=taken)
+    kb = load_kb()
+    (finding,) = diagnose(build(read_bundle(host.write(tmp_path)), kb), kb).findings
+    assert (str(finding.harm), finding.symptom.delta) == (harm, lost)

@@ -79,7 +79,8 @@ def test_drops_while_the_collector_waited_for_one_are_counted(tmp_path: Path) ->
     device = Device("vnet3", (105, 105), (50, 90), series=[(40, 100), (50, 105), (90, 105)])
     host = Host([device], wait_for_drop={"max_s": 60, "waited_s": 1.0, "dropped": True}, samples_before=1)
     symptom = only(host, tmp_path).symptom
-    assert (symptom.state, symptom.delta, symptom.seconds) == ("rising", 5, 11.0)
+    # 10 s and 11 s at the most: when in the second before the next sample the first one was read is not known
+    assert (symptom.state, symptom.delta, symptom.seconds) == ("rising", 5, 10.5)
     assert symptom.ratio == pytest.approx(5 / 55)
 
 

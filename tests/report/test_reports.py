@@ -98,7 +98,7 @@ def test_text_answers_first_and_says_both_directions(tmp_path: Path) -> None:
     assert lines[0].startswith("node7   Linux 6.1.0-13-amd64")
     assert lines[2].startswith("HARMFUL   vnet3")
     assert "host TX dropped (= guest RX) +168 in 10.0 s" in lines[3]
-    assert "16.8 a second" in lines[3]
+    assert "16.7 to 16.9 a second" in lines[3]
     assert "[host/0, host/1: sysfs-net]" in " ".join(line.strip() for line in lines[3:5])
     assert any(line.startswith("  why        confirmed:") for line in lines[4:6])
     assert "[tap-ring-size-zero]" in " ".join(lines[4:8])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vnetkb.errors import UnusableInput, UsageProblem
+from vnetkb.facts.bounds import covered
 from vnetkb.facts.model import Notice
 from vnetkb.facts.readings import Listed
 from vnetkb.kb.model import Extent
@@ -233,7 +234,8 @@ def _moved(source: SubjectSource, field: str, observations: Observations) -> Mov
     if counted.one_snapshot or counted.delta is None:
         why = counted.why_unknown or tr("one snapshot shows no movement")
         return Moved(None, observations.interval_s, counted.captures, why)
-    return Moved(counted.delta, counted.covers_s or observations.interval_s, counted.captures)
+    seconds = covered(source, counted, observations.interval_s)
+    return Moved(counted.delta, seconds or observations.interval_s, counted.captures)
 
 
 def _change(before: Moved, after: Moved) -> tuple[Change, str]:

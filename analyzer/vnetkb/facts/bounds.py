@@ -15,40 +15,84 @@ from vnetkb.facts.model import Bounds
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from vnetkb.facts.subject import Counted, SubjectSource
     from vnetkb.facts.tables import Tables
 
+Span = tuple[float, float]
+"""Between which two moments something was read, in monotonic seconds of the host."""
 
-def seconds_between(
-    tables: Tables, members: Collection[str], since: tuple[float, float] | None = None
-) -> tuple[Bounds, float] | None:
-    """Return the time between the first and the last reading, and how far apart two numbers of it can lie.
 
-    Args:
-        tables: The captures.
-        members: Paths of the captures that a number was read from.
-        since: Between when the first reading was made, where that was before the first snapshot: one line
-            of a sample, whose numbers are of one moment.
+def _ends(tables: Tables, members: Collection[str]) -> tuple[Span, Span] | None:
+    """Between when the first and the last readings of some captures were made.
 
-    Returns:
-        The seconds between the readings, and the seconds that both readings took together; None where the
-        bundle does not tell when they were made, or where they overlap.
+    None where that is not told, or where they are of a host and of a guest: the samples of the two are
+    counted apart.
     """
-    spans: dict[int, tuple[float, float]] = {}
+    spans: dict[tuple[str, int], Span] = {}
     for member in members:
         place = tables.times.get(member)
         if place is None:
             continue
-        n, start, end = place
-        before = spans.get(n, (start, end))
-        spans[n] = min(before[0], start), max(before[1], end)
-    if len(spans) < 2:  # noqa: PLR2004
+        sample, start, end = place
+        before = spans.get(sample, (start, end))
+        spans[sample] = min(before[0], start), max(before[1], end)
+    if len(spans) < 2 or len({scope for scope, _ in spans}) > 1:  # noqa: PLR2004
         return None
-    first, last = since or spans[min(spans)], spans[max(spans)]
+    return spans[min(spans)], spans[max(spans)]
+
+
+def seconds_between(tables: Tables, members: Collection[str], since: Span | None = None) -> Bounds | None:
+    """Return the time between the first and the last reading of a number.
+
+    Args:
+        tables: The captures.
+        members: Paths of the captures that the number was read from.
+        since: Between when the first reading was made, where that was before the first snapshot.
+
+    Returns:
+        The seconds; None where the bundle does not tell when the readings were made, or where they overlap.
+    """
+    ends = _ends(tables, members)
+    if ends is None:
+        return None
+    first, last = since or ends[0], ends[1]
     least, most = last[0] - first[1], last[1] - first[0]
-    if least <= 0:
+    return Bounds((least + most) / 2, least, most) if least > 0 else None
+
+
+def seconds_apart(tables: Tables, members: Collection[str], since: Span | None = None) -> float | None:
+    """Return how far apart two numbers can have been read, at the first and at the last reading together.
+
+    Args:
+        tables: The captures.
+        members: Paths of the captures that the two numbers were read from.
+        since: Between when the first reading was made, where that was before the first snapshot: one line
+            of a sample, whose numbers are of one moment.
+    """
+    ends = _ends(tables, members)
+    if ends is None:
         return None
-    apart = 0.0 if since else first[1] - first[0]
-    return Bounds((least + most) / 2, least, most), apart + (last[1] - last[0])
+    return sum(end - start for start, end in (ends[1:] if since else ends))
+
+
+def read_between(source: SubjectSource, counted: Counted) -> Bounds | None:
+    """Return the time between the first and the last reading of a counter; None where it is not told."""
+    tables = getattr(source, "tables", None)
+    return None if tables is None else seconds_between(tables, counted.captures, counted.since)
+
+
+def covered(source: SubjectSource, counted: Counted, snapshots_s: float | None) -> float | None:
+    """Return the time that a counter's difference covers, in seconds; None where nothing tells it.
+
+    Args:
+        source: The counter's subject.
+        counted: How it moved.
+        snapshots_s: Time between the first and the last snapshot of the host.
+    """
+    between = read_between(source, counted)
+    if between is not None:
+        return round(between.value, 2)
+    return counted.covers_s if counted.own_time else counted.covers_s or snapshots_s
 
 
 def rate(delta: int, seconds: Bounds) -> Bounds:
@@ -59,13 +103,18 @@ def rate(delta: int, seconds: Bounds) -> Bounds:
 def share(lost: int, passed: int, slack: float) -> Bounds | None:
     """Return what part of the packets was lost, 0..1; None where there were none.
 
+    The packets lost are those between the two readings of their own counter. How many passed in the same
+    time is known no better than how many can have passed while the one counter was read and the other not.
+
     Args:
         lost: Packets lost.
         passed: Packets that went the right way, by a counter read at another time.
-        slack: Packets that can have been lost between the readings of the two.
+        slack: Packets that can have passed between the readings of the two.
     """
     if lost + passed <= 0:
         return None
-    fewest, most = max(0.0, lost - slack), lost + slack
-    low = fewest / (fewest + passed) if fewest + passed else 0.0
-    return Bounds(lost / (lost + passed), low, most / (most + passed))
+    if not lost:
+        return Bounds(0.0, 0.0, 0.0)
+    return Bounds(
+        lost / (lost + passed), lost / (lost + passed + slack), lost / (lost + max(0.0, passed - slack))
+    )

@@ -153,4 +153,6 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
         if lost is None:
             continue
         seen = Vanished(lost.at_least, BETWEEN, CALLED, lost.captures, lost.sent, SHARE_OF)
-        yield observation(tap, SilentFacts(tap, lost), seen, seconds)
+        guest = guest_of(tap.topology, tap.name)
+        covered = guest.seconds if guest is not None else None
+        yield observation(tap, SilentFacts(tap, lost), seen, covered or seconds)

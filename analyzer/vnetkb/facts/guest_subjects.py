@@ -105,6 +105,8 @@ class GuestSource:
             captures=self.guest.paths(capture),
             missing=() if delta is not None else (capture,),
             why_unknown="" if delta is not None else self._why(known, capture),
+            covers_s=self.guest.seconds,
+            own_time=True,
         )
 
     def _why(self, known: Sequence[int], capture: str) -> str:

@@ -11,6 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vnetkb.facts import ovs_bridge, ovs_datapath
+from vnetkb.facts.bounds import covered
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.qdisc import losing
 from vnetkb.facts.tap_guest import guest_of
@@ -182,9 +183,8 @@ def path_to(
     counted = source.counted(field)
     if builder is None or counted is None:
         return None
-    asked = Asked(
-        source, field, counted, counted.covers_s or seconds, since.name if since is not None else None
-    )
+    entrance = since.name if since is not None else None
+    asked = Asked(source, field, counted, covered(source, counted, seconds), entrance)
     path = builder(cast("SymptomFacts", asked))
     if path is None:
         return None

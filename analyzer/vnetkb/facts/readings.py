@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from vnetkb.facts.bounds import covered
 from vnetkb.facts.tables import Tables
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def readings(observations: Observations) -> Iterator[Reading]:
             counted = source.counted(field)
             if counted is not None:
                 name = f"{subject.kind}.{field}"
-                seconds = counted.covers_s or observations.interval_s
+                seconds = None if counted.one_snapshot else covered(source, counted, observations.interval_s)
                 yield Reading(subject.kind, subject.name, subject.vm, name, counted, seconds)
 
 

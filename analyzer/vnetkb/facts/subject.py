@@ -25,7 +25,10 @@ class Counted(NamedTuple):
         why_unknown: Why ``delta`` is unknown, in plain words; empty when it is known.
         since: Monotonic seconds between which ``delta`` begins, where that is before the first snapshot: a
             collector that waited for a drop read the counter in its samples already.
-        covers_s: Time that ``delta`` then covers, in seconds; None where it is that between the snapshots.
+        covers_s: Time that ``delta`` covers, in seconds, where the captures' own times do not tell it: since
+            a collector waited for a drop, or by the clock of a guest. None where it is that between the
+            snapshots.
+        own_time: Whether it was read at times of its own, so that those of the snapshots say nothing of it.
     """
 
     values: tuple[int | None, ...] = ()
@@ -38,6 +41,7 @@ class Counted(NamedTuple):
     why_unknown: str = ""
     since: tuple[float, float] | None = None
     covers_s: float | None = None
+    own_time: bool = False
 
     @property
     def last(self) -> int | None:

@@ -7,7 +7,7 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from vnetkb.facts.bounds import rate, seconds_between, share
+from vnetkb.facts.bounds import covered, rate, read_between, seconds_apart, seconds_between, share
 from vnetkb.facts.deltas import total
 from vnetkb.facts.model import Fact, Notice, Observation, State, Symptom
 from vnetkb.facts.picture import Picture
@@ -30,7 +30,7 @@ class SymptomFacts:
         source: The subject.
         watched: What the knowledge base says of the counter as a symptom.
         counted: How it moved.
-        seconds: Time that its difference covers.
+        seconds: Time between the first and the last snapshot.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class SymptomFacts:
         """Keep the sources; nothing is computed yet."""
         self.source = source
         self.field = watched.counter.partition(".")[2]
-        self.seconds = counted.covers_s or seconds
+        self.seconds = covered(source, counted, seconds)
         self.counted = counted
         fields = [counter.partition(".")[2] for counter in watched.passed]
         self.passed = [one for field in fields if (one := source.counted(field)) is not None]
@@ -86,50 +86,77 @@ class SymptomFacts:
     @cached_property
     def passed_samples(self) -> tuple[int | None, ...]:
         """The same for each interval of the series."""
+        if not self.holds_lost:
+            return self._counted_as_passed
+        return tuple(
+            self._without_lost(a, b) for a, b in zip(self._counted_as_passed, self.drops, strict=False)
+        )
+
+    @cached_property
+    def _counted_as_passed(self) -> tuple[int | None, ...]:
+        """What the counters of packets that passed moved by in each interval of the series."""
         if not self.has_denominator:
             return tuple(None for _ in self.drops)
-        if len(self.passed) == 1 and not self.holds_lost:
+        if len(self.passed) == 1:
             return tuple(self.passed[0].samples[: len(self.drops)])
-        sums = (total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
-        return tuple(self._without_lost(a, b) for a, b in zip(sums, self.drops, strict=False))
+        return tuple(total(list(row)) for row in zip(*(one.samples for one in self.passed), strict=False))
 
     @property
     def peak_rate(self) -> float | None:
         """The highest rate of the counter in any interval of the series, per second."""
-        rates = [
-            lost / seconds
-            for lost, seconds in zip(self.drops, self.counted.seconds, strict=False)
-            if lost and seconds > 0
-        ]
-        return max(rates, default=None)
+        return self._peak(self.drops)
+
+    def _peak(self, moved: Sequence[int | None]) -> float | None:
+        seconds = self.counted.seconds
+        return max((n / s for n, s in zip(moved, seconds, strict=False) if n and s > 0), default=None)
 
     @cached_property
-    def read_between(self) -> tuple[Bounds, float] | None:
-        """Seconds between the readings of the counter, and seconds that these took; None where not known."""
-        tables = getattr(self.source, "tables", None)
-        return None if tables is None else seconds_between(tables, self.counted.captures, self.counted.since)
+    def read_between(self) -> Bounds | None:
+        """Seconds between the readings of the counter; None where that is not known."""
+        return read_between(self.source, self.counted)
 
     @cached_property
     def highest_rate(self) -> float | None:
         """The highest rate of the series or, without one, that of the whole time; None where not known."""
         known = [self.peak_rate] if self.peak_rate is not None else []
         if self.counted.delta is not None and self.read_between is not None:
-            known.append(self.counted.delta / self.read_between[0].least)
+            known.append(self.counted.delta / self.read_between.least)
         return max(known, default=None)
 
     @cached_property
     def rate(self) -> Bounds | None:
         """How much the counter moved per second; None where that is not known."""
         between, delta = self.read_between, self.counted.delta
-        return None if between is None or delta is None else rate(delta, between[0])
+        return None if between is None or delta is None else rate(delta, between)
 
     @cached_property
     def share(self) -> Bounds | None:
         """What part of the packets was lost, 0..1; None where that is not known."""
-        lost, passed, between = self.counted.delta, self.passed_delta, self.read_between
-        if lost is None or passed is None or between is None or self.highest_rate is None:
+        lost, passed, slack = self.counted.delta, self.passed_delta, self._misread
+        return None if lost is None or passed is None or slack is None else share(lost, passed, slack)
+
+    @property
+    def _misread(self) -> int | None:
+        """The most that can have passed between reading this counter and reading those of what passed.
+
+        At the highest rate of the series or, without one, that of the whole time.
+        """
+        tables = getattr(self.source, "tables", None)
+        moved = total([one.delta for one in self.passed])
+        if tables is None or moved is None:
             return None
-        return share(lost, passed, self.highest_rate * between[1])
+        since = self.counted.since
+        members = {path for one in self.passed for path in one.captures}
+        between = seconds_between(tables, members, since)
+        apart = seconds_apart(tables, members | set(self.counted.captures), since)
+        if between is None or apart is None:
+            return None
+        samples = self._counted_as_passed
+        fastest = self._peak(samples) or 0.0
+        if not fastest or None in samples:
+            fastest = max(fastest, moved / between.least)
+        # one more: how many of evenly spaced packets fall into a time depends on where it begins
+        return math.floor(fastest * apart) + 1 if fastest else 0
 
     @cached_property
     def together(self) -> tuple[Together, ...]:

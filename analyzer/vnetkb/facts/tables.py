@@ -171,19 +171,19 @@ class Tables:
         return max(end for _, end in spans) - min(start for start, _ in spans)
 
     @cached_property
-    def times(self) -> dict[str, tuple[int, float, float]]:
-        """For each member of a snapshot its number, and when it was read at the earliest and at the latest.
+    def times(self) -> dict[str, tuple[tuple[str, int], float, float]]:
+        """For each member its sample, as scope and number, and between when it was read.
 
         Members of which the manifest does not tell that are left out.
         """
         return {
             c.place: (
-                c.snapshot,
+                (c.scope, c.snapshot),
                 c.start_monotonic_s,
                 c.start_monotonic_s + (c.duration_s or 0.0) + UPTIME_STEP_S,
             )
             for c in self.bundle.manifest.captures
-            if c.snapshot is not None and c.start_monotonic_s is not None and c.scope == "host"
+            if c.snapshot is not None and c.start_monotonic_s is not None
         }
 
     def once_path(self, capture: str) -> str:

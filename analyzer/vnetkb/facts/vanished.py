@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.facts.bounds import seconds_between
 from vnetkb.facts.model import Observation, Symptom
 from vnetkb.language import tr
 
@@ -47,16 +48,18 @@ def observation(
         source: The subject.
         facts: What can explain it.
         lost: How many packets vanished, and where.
-        seconds: Time in which they did.
+        seconds: Time in which they did, where the times of the captures do not tell it.
         picture: The path that they were on.
     """
+    tables = getattr(source, "tables", None)
+    between = None if tables is None else seconds_between(tables, lost.captures)
     symptom = Symptom(
         None,
         "silent",
         lost.packets,
         None,
         lost.packets / lost.sent if lost.sent else None,
-        seconds,
+        round(between.value, 2) if between is not None else seconds,
         lost.between,
         called=tr(lost.called),
         share_of=tr(lost.share_of) if lost.share_of else None,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.diagnosis.wording import lowered
@@ -10,7 +11,7 @@ from vnetkb.kb.model import Status
 from vnetkb.language import Language, mark, spoken, tr, tr_count, tr_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, Candidate, Group, NextStep
@@ -83,7 +84,11 @@ def symptom(finding: Finding) -> str:
         return tr("{what} {total} in all, none of them since the first snapshot", what=what, total=seen.total)
     if seen.delta is None:
         return tr("{what} {total} in all; whether it still rises is not known", what=what, total=seen.total)
-    moved = tr("{what} +{delta} in {seconds} s", what=what, delta=seen.delta, seconds=seen.seconds)
+    moved = (
+        tr("{what} +{delta} between its samples", what=what, delta=seen.delta)
+        if seen.seconds is None
+        else tr("{what} +{delta} in {seconds} s", what=what, delta=seen.delta, seconds=seen.seconds)
+    )
     everything = seen.share_of or tr("all")
     if seen.ratio is None:
         said = tr("{moved}: what share of the packets is not known", moved=moved)
@@ -97,28 +102,39 @@ def symptom(finding: Finding) -> str:
 
 
 def bounds(seen: Symptom) -> list[str]:
-    """Return between what a rate and a share lie, by when the counts can have been read."""
+    """Return between what a rate and a share lie, by when the counts can have been read.
+
+    The least is rounded down and the most up: no number that it can be falls out of what is printed.
+    """
     found = []
     if seen.rate is not None:
-        least, most = (f"{rate:.3g}" if rate < 100 else f"{rate:.0f}" for rate in seen.rate[1:])  # noqa: PLR2004
+        least, most = _digits(seen.rate.least, math.floor), _digits(seen.rate.most, math.ceil)
         found.append(
             tr("{rate} a second", rate=least)
             if least == most
             else tr("{least} to {most} a second", least=least, most=most)
         )
-    if seen.share is not None:
-        low, high = percent(seen.share.least), percent(seen.share.most)
+    if seen.share is not None and seen.share.least != seen.share.most:
+        low, high = percent(seen.share.least, math.floor), percent(seen.share.most, math.ceil)
         if low != high:
             found.append(tr("share {least} to {most}", least=low, most=high))
     return found
 
 
-def percent(ratio: float) -> str:
+def percent(ratio: float, whole: Callable[[float], int] = round) -> str:
     """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``."""
     value = 100 * ratio
     if 0 < value < 0.001:  # noqa: PLR2004
         return tr("under 0.001 %")
-    return f"{value:.3g} %"
+    return f"{_digits(value, whole)} %"
+
+
+def _digits(value: float, whole: Callable[[float], int] = round) -> str:
+    """Return a number with the three digits that matter, or all of those before the point."""
+    digits = 0 if value >= 100 or not value else 2 - math.floor(math.log10(value))  # noqa: PLR2004
+    # what arithmetic on floats adds in the last places is no reason to round up
+    shown = whole(round(value * 10**digits, 6)) / 10**digits
+    return f"{shown:.3g}" if shown < 100 else f"{shown:.0f}"  # noqa: PLR2004
 
 
 def why(finding: Finding) -> str:
