@@ -6,11 +6,12 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import subprocess
 import tarfile
 import warnings
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from hypothesis import given
@@ -41,28 +42,89 @@ def zipped(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def tarred(folder: Path, files: dict[str, bytes]) -> Path:
+def tarred(
+    folder: Path,
+    files: dict[str, bytes],
+    top: str = "vnetkb-guest-web01/",
+    mode: Literal["w:gz", "w"] = "w:gz",
+) -> Path:
     """Write a tar archive as somebody packs the files of an unpacked container."""
     file = folder / "guest.tgz"
-    with tarfile.open(file, "w:gz") as archive:
+    with tarfile.open(file, mode) as archive:
         for name, data in files.items():
-            entry = tarfile.TarInfo(f"vnetkb-guest-web01/{name}")
+            entry = tarfile.TarInfo(f"{top}{name}")
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return file
 
 
-def test_a_tar_archive_gives_the_same(tmp_path: Path) -> None:
+FILES = {
+    "0/guest-clock": b"uptime 5.0 1.0\n", "s1/guest-clock": b"uptime 9.0 1.0\n",
+    "manifest.kv": b"system=linux\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+@pytest.mark.parametrize("top", ["vnetkb-guest-web01/", "another folder/", "./", "", "a/b/c/"])
+def test_a_tar_archive_gives_the_same(tmp_path: Path, top: str, mode: Literal["w:gz", "w"]) -> None:
     bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
-    files = {
-        "0/guest-clock": b"uptime 5.0 1.0\n", "s1/guest-clock": b"uptime 9.0 1.0\n",
-        "manifest.kv": b"system=linux\n",
-    }  # fmt: skip
-    joined = with_guest(bundle, "web01", tarred(tmp_path, files))
+    joined = with_guest(bundle, "web01", tarred(tmp_path, FILES, top, mode))
 
     assert joined.data("guest-clock", 0, "guest:web01") == b"uptime 5.0 1.0\n"
     assert joined.data("guest-clock", 1, "guest:web01") == b"uptime 9.0 1.0\n"
     assert joined.data("guest-manifest", 0, "guest:web01") == b"system=linux\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-C", "folder", "."], ["folder"], ["-C", "folder", "0", "1", "manifest.kv"]]
+)
+def test_a_folder_that_the_systems_tar_packed(tmp_path: Path, arguments: list[str]) -> None:
+    for name, data in FILES.items():
+        place = tmp_path / "folder" / name.removeprefix("s")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+    subprocess.run(["tar", "czf", "g.tgz", *arguments], cwd=tmp_path, check=True)
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+    joined = with_guest(bundle, "web01", tmp_path / "g.tgz")
+
+    assert joined.data("guest-clock", 1, "guest:web01") == b"uptime 9.0 1.0\n"
+    with pytest.raises(UnusableInput, match="tar czf"):
+        with_guest(bundle, "web01", tmp_path / "folder")
+
+
+def test_a_file_of_the_collector_that_somebody_packed_again(tmp_path: Path) -> None:
+    packed = gzip.compress(TEXT.encode())
+    beside = {"vnetkb-guest-WEB01.txt.gz": packed, "readme.txt": b"from the customer"}
+    forms = [zip_of(*beside.items()), tarred(tmp_path, beside).read_bytes()]
+    forms.append(zip_of(("vnetkb-guest-WEB01.txt", b"\xff\xfe" + TEXT.encode("utf-16-le"))))
+    for data in forms:
+        found = read_guest_file("web01", data).captures
+        assert found["guest-clock", 1].strip() == b"uptime 9.0 1.0"
+    with pytest.raises(UnusableInput, match="several guests"):
+        read_guest_file("both.zip", zip_of(("a.txt", TEXT.encode()), ("b.txt.gz", packed)))
+
+
+def test_a_zip_with_the_separators_of_windows() -> None:
+    found = read_guest_file(
+        "g.zip", zip_of(("vnetkb\\0\\win-counters", b"{}"), ("vnetkb\\manifest.kv", b"a=b"))
+    )
+
+    assert set(found.captures) == {("win-counters", 0), ("guest-manifest", 0)}
+
+
+@pytest.mark.parametrize("keep", [b"|uptime 9", b"|uptime 9.0 1.0\n"], ids=["in-a-number", "after-a-line"])
+def test_a_text_that_was_cut_is_named_and_its_last_number_is_unknown(tmp_path: Path, keep: bytes) -> None:
+    bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
+    file = tmp_path / "guest.txt"
+    whole = b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n|uptime 5.0 1.0\n@@ 1/guest-clock\n"
+    file.write_bytes(whole + keep)
+    joined = with_guest(bundle, "web01", file)
+    (notice,) = [one for one in joined.notices if one not in bundle.notices]
+
+    assert joined.data("guest-clock", 0, "guest:web01") == b"uptime 5.0 1.0\n"
+    left = b"uptime 9.0 1.0\n" if keep.endswith(b"\n") else None
+    assert joined.data("guest-clock", 1, "guest:web01") == left
+    assert (notice.member, "@@END" in notice.text) == ("guest.txt", True)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +165,7 @@ def test_a_tar_archive_that_was_cut_is_refused_by_name(tmp_path: Path) -> None:
     ids=["text", "gzip", "crlf", "powershell-redirect", "utf8-mark", "zip"],
 )
 def test_every_form_gives_the_same(make: Callable[[str], bytes]) -> None:
-    found = read_guest_file("guest", make(TEXT))
+    found = read_guest_file("guest", make(TEXT)).captures
 
     assert found["guest-clock", 0].strip() == b"uptime 5.0 1.0"
     assert found["guest-clock", 1].strip() == b"uptime 9.0 1.0"
@@ -111,7 +173,7 @@ def test_every_form_gives_the_same(make: Callable[[str], bytes]) -> None:
 
 
 def test_names_of_the_earlier_layout_are_known_and_paths_are_only_names() -> None:
-    found = read_guest_file("guest", TEXT.encode())
+    found = read_guest_file("guest", TEXT.encode()).captures
 
     assert found["win-netstat-e", 0] == b"x\n"
     assert found["guest-os-release", 0] == b"ID=debian\n"
@@ -196,7 +258,7 @@ def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "0/../../x", "0/a\x1b[2Jb", "C:\\0\\x"])
 def test_paths_lead_nowhere(name: str) -> None:
-    found = read_guest_file("web01.zip", zip_of((name, b"x"), ("0/guest-clock", b"5 1")))
+    found = read_guest_file("web01.zip", zip_of((name, b"x"), ("0/guest-clock", b"5 1"))).captures
 
     assert set(found) == {("guest-clock", 0)}
 

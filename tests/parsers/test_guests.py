@@ -334,6 +334,28 @@ def test_damaged_netstat_text_is_refused_by_name(captured: Captured, language: s
             win_netstat_s.parse(broken)
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: text.encode(),
+        lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
+        lambda text: text.encode("utf-16-be"),
+    ],
+    ids=["utf8", "utf16", "utf16-be"],
+)
+def test_text_that_ends_inside_its_last_number_is_refused_and_not_taken_as_less(
+    captured: Captured, language: str, save: Callable[[str], bytes]
+) -> None:
+    code_page = {"de": "cp850", "en": "cp437", "zh-CN": "cp936"}[language]
+    for parser, name in ((win_netstat_s, "s"), (win_netstat_e, "e")):
+        text = captured(f"windows/win-netstat-{name}.{language}.oem").decode(code_page).rstrip("\r\n")
+        for cut in (text, text[:-1], text[:-2]):
+            with pytest.raises(ParseError):
+                parser.parse(save(cut))
+        assert parser.parse(save(text + "\r\n")) == parser.parse(save(text + "\n\n"))
+
+
 def test_getmac_lists_interfaces_in_every_language(captured: Captured) -> None:
     text = captured("written/win-getmac")
     chinese = text.replace(b"Connection Name", b"\xc1\xac\xbd\xd3\xc3\xfb").replace(

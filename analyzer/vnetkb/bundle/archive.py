@@ -9,16 +9,16 @@ could be read.
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from vnetkb.errors import UnusableInput, VnetkbError
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from vnetkb.bundle.limits import Limits
 
 _CHUNK = 64 * 1024
@@ -322,12 +322,13 @@ class _Headers:
 class _Names:
     """The rules for names over the whole archive."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, loose: bool = False) -> None:
         self.folder: str | None = None
+        self._loose = loose
         self._seen: dict[str, tuple[str, bool]] = {}
 
     def accept(self, info: tarfile.TarInfo) -> str | None:
-        """Return the path below the top folder; None for a folder."""
+        """Return the path below the top folder, of a loose archive the whole one; None for a folder."""
         name = info.name.removeprefix("./").rstrip("/") if info.name not in (".", "./") else ""
         if not name and info.isdir():
             return None
@@ -338,7 +339,7 @@ class _Names:
             raise _Unsafe(shown(info.name), "a path with an empty part", "a plain path")
         if self.folder is None:
             self.folder = parts[0]
-        elif parts[0] != self.folder:
+        elif parts[0] != self.folder and not self._loose:
             raise _Unsafe(shown(name), f"a second top folder beside {shown(self.folder)}", "one top folder")
         key = name.casefold()
         entry = (name, info.isdir())
@@ -347,6 +348,8 @@ class _Names:
         self._seen[key] = entry
         if info.isdir():
             return None
+        if self._loose:
+            return name
         if len(parts) == 1:
             raise _Unsafe(
                 shown(name), "a file outside the top folder", "one top folder that holds everything"
@@ -385,19 +388,38 @@ def read_archive(path: Path, limits: Limits, identity: Path | None = None) -> Ar
         raise UnusableInput(f"cannot be read: {reason}", file=shown(str(path))) from None
 
 
-def _read(path: Path, file: BinaryIO, limits: Limits) -> Archive:
+def is_tar(data: bytes) -> bool:
+    """Return whether data begins like a tar archive."""
+    return data[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
+
+
+def read_loose(name: str, data: bytes, limits: Limits) -> Archive:
+    """Return what a tar archive in memory holds, whose files may stand in any folders or in none.
+
+    Args:
+        name: What to call it in errors.
+        data: The archive, not compressed.
+        limits: What is read before it is refused.
+
+    Raises:
+        UnusableInput: It is no tar archive, is not safe, or passes a limit.
+    """
+    return _read(Path(name), io.BytesIO(data), limits, loose=True)
+
+
+def _read(path: Path, file: BinaryIO, limits: Limits, *, loose: bool = False) -> Archive:
     packed = _Packed(file, limits.total_bytes)
     head = packed.peek(tarfile.BLOCKSIZE)
     source: _Readable
     gunzip: _Gunzip | None = None
     if head.startswith(_GZIP):
         source = gunzip = _Gunzip(packed)
-    elif head[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC):
+    elif is_tar(head):
         source = packed
     else:
         raise UnusableInput(file=shown(path.name), found=_kind_of(head), expected=_EXPECTED)
     stream = _Unpacked(source, packed, limits)
-    names = _Names()
+    names = _Names(loose=loose)
     members: dict[str, Member] = {}
     try:
         damage, cut_off, end = _members(stream, names, members, limits)

@@ -2,8 +2,9 @@
 """What a guest's collector wrote, put beside a host's bundle: the text container, packed or not, zip or tar.
 
 The container is a line ``VNETKB-CONTAINER 1 NAME``, then for each file a line ``@@ PATH`` and either one line
-of base64 or the file's lines, each after a ``|``; ``@@END`` ends it. It comes from a guest, which may be
-hostile: it is read in memory, within limits, and its paths are only names.
+of base64 or the file's lines, each after a ``|``; ``@@END`` ends it. Somebody may pack it once more, or the
+files that he took out of it, in any folder or in none. It comes from a guest, which may be hostile: it is
+read in memory, within limits, and its paths are only names.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import struct
 import zipfile
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.bundle.archive import read_archive, shown
+from vnetkb.bundle.archive import is_tar, read_loose, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS, MIB
 from vnetkb.bundle.manifest import Capture
 from vnetkb.bundle.model import BundleNotice
 from vnetkb.errors import UnusableInput
+from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,8 +39,11 @@ MANIFEST = "guest-manifest"
 RAW = "guest-file"
 _TOTAL = 16 * MIB
 _EXPECTED = "a file that vnetkb-guest wrote"
+_PACKED = "a file that vnetkb-guest wrote, or its folder packed: tar czf guest.tgz -C FOLDER ."
 _FILES = 1000
+_NAMED = 3
 _DEEP = 2
+_GZIP = b"\x1f\x8b"
 _ZIP, _ZIP_ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 # what zipfile raises besides where a name is empty, a field ends early, a password is needed
 _ZIP_DAMAGE = (
@@ -47,7 +52,20 @@ _ZIP_DAMAGE = (
 )
 _PLACE = re.compile(r"(?:.*/)?(?:s?([01])|static)/([A-Za-z0-9][A-Za-z0-9_.-]{0,80})")
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_CUT = mark("it ends before its last line (@@END): it was cut, and what came after is missing")
 _MARKS = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
+class GuestFile(NamedTuple):
+    """What a guest's file holds.
+
+    Attributes:
+        captures: Contents by capture id and sample.
+        cut: Whether the text ends before its end mark.
+    """
+
+    captures: dict[tuple[str, int], bytes]
+    cut: bool
 
 
 def with_guest(bundle: Bundle, name: str, path: Path) -> Bundle:
@@ -64,9 +82,11 @@ def with_guest(bundle: Bundle, name: str, path: Path) -> Bundle:
     try:
         with path.open("rb") as file:
             data = file.read(_TOTAL + 1)
+    except IsADirectoryError:
+        raise UnusableInput(file=path, found="a folder", expected=_PACKED) from None
     except OSError as error:
         raise UnusableInput(file=path, found=error.strerror or str(error), expected="a file") from error
-    return _put(bundle, name, read_guest_file(path.name, data, path))
+    return _put(bundle, name, read_guest_file(path.name, data), path.name)
 
 
 def expanded(bundle: Bundle) -> Bundle:
@@ -83,50 +103,66 @@ def expanded(bundle: Bundle) -> Bundle:
             notice = BundleNotice("warning", shown(capture.place), f"not used: {error}")
             bundle = replace(bundle, notices=(*bundle.notices, notice))
         else:
-            bundle = _put(bundle, capture.scope.removeprefix("guest:"), files)
+            bundle = _put(bundle, capture.scope.removeprefix("guest:"), files, capture.place)
     return bundle
 
 
-def read_guest_file(name: str, data: bytes, path: Path | None = None) -> dict[tuple[str, int], bytes]:
-    """Return what a guest's file holds, by capture id and sample.
+def read_guest_file(name: str, data: bytes) -> GuestFile:
+    """Return what a guest's file holds.
 
     Args:
         name: What to call the file in errors.
         data: Its content.
-        path: Where it lies, if it does; tar archives are read from there only.
 
     Raises:
-        UnusableInput: It is no container, or too large, damaged or empty.
+        UnusableInput: It is no container, or too large, damaged or empty, or holds several.
     """
-    found = dict(_captures(_files(name, data, path)))
+    files, cut = _files(name, data)
+    found = dict(_captures(files))
     if not found:
         raise UnusableInput(
             file=shown(name),
             found="nothing that a guest's collector takes",
-            expected="what vnetkb-guest wrote",
+            expected="what vnetkb-guest wrote: files such as 0/guest-clock or 1/win-counters",
         )
-    return found
+    return GuestFile(found, cut)
 
 
-def _files(name: str, data: bytes, path: Path | None, depth: int = 0) -> dict[str, bytes]:
+def _files(name: str, data: bytes, depth: int = 0) -> tuple[dict[str, bytes], bool]:
+    """Return files by path, and whether the text that they come from is cut."""
     if depth > _DEEP:
         raise UnusableInput(file=shown(name), found="archives in archives", expected="one")
-    if data.startswith(b"\x1f\x8b"):
-        plain = _unpacked(name, data)
-        if not plain.startswith((HEAD, *(mark for mark, _ in _MARKS))) and path is not None:
-            return {
-                place: member.data for place, member in read_archive(path, DEFAULT_LIMITS).members.items()
-            }
-        data = plain
+    if data.startswith(_GZIP):
+        data = _unpacked(name, data)
     if data.startswith(_ZIP):
-        return _zipped(name, data, depth)
+        return _unwrapped(name, _zipped(name, data), depth)
+    if is_tar(data):
+        archive = read_loose(name, data, DEFAULT_LIMITS)
+        if archive.damage is not None:
+            raise UnusableInput(file=shown(name), found=archive.damage, expected="the whole file")
+        packed = {place: member.data for place, member in archive.members.items()}
+        return _unwrapped(name, packed, depth)
     if len(data) > _TOTAL:
         raise UnusableInput(file=shown(name), found=f"over {_TOTAL} bytes", expected="less")
-    for mark, encoding in _MARKS:
-        if data.startswith(mark):
+    for mark_of, encoding in _MARKS:
+        if data.startswith(mark_of):
             # as PowerShell's > writes it
-            data = data[len(mark) :].decode(encoding, "replace").encode("utf-8")
+            data = data[len(mark_of) :].decode(encoding, "replace").encode("utf-8")
     return _container(name, data.removeprefix(b"\xef\xbb\xbf"))
+
+
+def _unwrapped(name: str, files: dict[str, bytes], depth: int) -> tuple[dict[str, bytes], bool]:
+    """Return the files that an archive holds, or those of the one container that was packed into it."""
+    marks = (HEAD, _GZIP, *(mark_of for mark_of, _ in _MARKS))
+    whole = [
+        place
+        for place, content in files.items()
+        if content.startswith(marks) and _PLACE.fullmatch(place) is None
+    ]
+    if len(whole) > 1:
+        found = ", ".join(shown(place) for place in whole[:_NAMED])
+        raise UnusableInput(file=shown(name), found=f"files of several guests ({found})", expected="of one")
+    return _files(name, files[whole[0]], depth + 1) if whole else (files, False)
 
 
 def _unpacked(name: str, data: bytes) -> bytes:
@@ -142,7 +178,7 @@ def _unpacked(name: str, data: bytes) -> bytes:
     return plain
 
 
-def _zipped(name: str, data: bytes, depth: int) -> dict[str, bytes]:
+def _zipped(name: str, data: bytes) -> dict[str, bytes]:
     if data.count(_ZIP_ENTRY) > _FILES:
         raise UnusableInput(file=shown(name), found=f"over {_FILES} files", expected="less")
     files: dict[str, bytes] = {}
@@ -163,13 +199,12 @@ def _zipped(name: str, data: bytes, depth: int) -> dict[str, bytes]:
                         file=shown(name), found=f"over {_TOTAL} bytes unpacked", expected="less"
                     )
                 files[entry.filename] = content
+        if not any("/" in place for place in files):
+            # Windows PowerShell 5.1 packs with its own separator
+            files = {place.replace("\\", "/"): content for place, content in files.items()}
     except _ZIP_DAMAGE as error:
         found = f"damaged zip ({type(error).__name__})"
         raise UnusableInput(file=shown(name), found=found, expected="the whole file") from None
-    if len(files) == 1:
-        (only,) = files.values()
-        if only.startswith((HEAD, b"\x1f\x8b")):
-            return _files(name, only, None, depth + 1)
     return files
 
 
@@ -179,14 +214,16 @@ def _first_line(row: bytes) -> str:
     return f'a file that begins with "{text}"' if text else "a file that begins with an empty line"
 
 
-def _container(name: str, data: bytes) -> dict[str, bytes]:
+def _container(name: str, data: bytes) -> tuple[dict[str, bytes], bool]:
     rows = data.split(b"\n")
     if not rows[0].startswith(HEAD):
         raise UnusableInput(file=shown(name), found=_first_line(rows[0]), expected=_EXPECTED)
     files: dict[str, list[bytes]] = {}
     lines: list[bytes] = []
+    cut = True
     for row in rows[1:]:
         if row.startswith(b"@@END"):
+            cut = False
             break
         if row.startswith(b"@@ "):
             place = row[3:].strip().decode("ascii", "replace")
@@ -199,7 +236,10 @@ def _container(name: str, data: bytes) -> dict[str, bytes]:
                 raise UnusableInput(file=shown(name), found=f"over {_FILES} files", expected="less")
         else:
             lines.append(row)
-    return {path: _content(name, path, lines) for path, lines in files.items()}
+    if cut and lines:
+        # a number in the last line may be cut as well
+        lines.pop()
+    return {path: _content(name, path, lines) for path, lines in files.items()}, cut
 
 
 def _content(name: str, path: str, lines: list[bytes]) -> bytes:
@@ -232,8 +272,8 @@ def _captures(files: Mapping[str, bytes]) -> Iterator[tuple[tuple[str, int], byt
             yield (stem, int(match[1] or 0)), data
 
 
-def _put(bundle: Bundle, name: str, files: Mapping[tuple[str, int], bytes]) -> Bundle:
-    scope = f"guest:{name}"
+def _put(bundle: Bundle, name: str, file: GuestFile, place: str) -> Bundle:
+    scope, files = f"guest:{name}", file.captures
     # what the host's collector asked QEMU and the agent stays
     kept = [c for c in bundle.manifest.captures if c.scope != scope or (c.id, c.snapshot) not in files]
     added = [_capture(capture, n, scope, data) for (capture, n), data in files.items()]
@@ -241,8 +281,10 @@ def _put(bundle: Bundle, name: str, files: Mapping[tuple[str, int], bytes]) -> B
     data: dict[Key, bytes] = dict(bundle._data)  # noqa: SLF001 - the same room makes bundles
     for (capture, n), content in files.items():
         data[capture, n, scope] = content
+    notices = (BundleNotice("warning", shown(place), tr(_CUT)),) if file.cut else ()
     return replace(
         bundle,
+        notices=(*bundle.notices, *notices),
         manifest=bundle.manifest._replace(captures=tuple(captures.values())),
         _captures=captures,
         _data=data,

@@ -118,8 +118,9 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         Notice("warning" if n.level != "info" else "info", n.member or bundle.name, n.text)
         for n in bundle.notices
     ]
+    of_guests = list(guest_notices.notices(topology))
     notices += tables.notices
-    notices += guest_notices.notices(topology)
+    notices += of_guests
     notices += outside.notices(topology)
     notices += monitoring.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vnetkb.facts import guest_witnesses
+from vnetkb.facts.guest_subjects import subjects
 from vnetkb.facts.guests import WINDOWS_TEXT, guests
 from vnetkb.facts.model import Notice
 from vnetkb.language import tr
@@ -40,6 +42,9 @@ def notices(topology: Topology) -> Iterator[Notice]:
             yield from _alone(guest)
             yield from _plain(guest)
         yield from _clock(guest)
+        guest_witnesses.read_all(guest)
+    for source in subjects(topology):
+        yield from guest_witnesses.notices(source)
 
 
 def _alone(guest: Guest) -> Iterator[Notice]:

@@ -13,7 +13,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import LINUX_NIC, WINDOWS_NIC
+from vnetkb.facts.guests import AGENT_NIC, LINUX_NIC, WINDOWS_NIC
 from vnetkb.facts.silent import SHARE_OF, Missing, SilentFacts
 from vnetkb.facts.tables import UPTIME_STEP_S
 from vnetkb.facts.tap_guest import guest_of
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SEGMENT = "reader-to-guest"
 BETWEEN = ("tap ring", "guest")
 CALLED = mark("taken out of the ring and never received by the guest's NIC (= guest RX)")
-AGENT = "agent-interfaces"
 # The longest virtqueue of virtio-net (QEMU's VIRTQUEUE_MAX_SIZE), for a NIC of which nothing is known.
 LONGEST_QUEUE = 1024
 
@@ -61,13 +60,13 @@ def _by_agent(guest: Guest, nic: str) -> Received | None:
     ends = (guest.samples[0], guest.samples[-1])
     counts: list[int | None] = []
     for n in ends:
-        one = next((each for each in guest.get(AGENT, n) or () if each.name == nic), None)
+        one = next((each for each in guest.get(AGENT_NIC, n) or () if each.name == nic), None)
         counts.append(one.statistics.get("rx_packets") if one is not None else None)
-    first, last = (guest.span(AGENT, n) for n in ends)
+    first, last = (guest.span(AGENT_NIC, n) for n in ends)
     moved = difference(*counts, same_device=True, u32=False)
     if moved is None or first is None or last is None:
         return None
-    return Received(moved, first[1], last[0], guest.paths(AGENT))
+    return Received(moved, first[1], last[0], guest.paths(AGENT_NIC))
 
 
 def _by_script(guest: Guest, nic: str) -> Received | None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vnetkb.facts import netkvm
+from vnetkb.facts import guest_witnesses, netkvm
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import ALL_ADAPTERS, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
+from vnetkb.facts.guests import AGENT_NIC, ALL_ADAPTERS, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Fact, Subject
 from vnetkb.facts.subject import Counted
 from vnetkb.language import tr
@@ -78,9 +78,9 @@ class GuestSource:
         }
 
     def witnesses(self, field: str, counted: Counted, peak_rate: float) -> tuple[Witness, ...]:
-        """No other tool's view is compared."""
-        del field, counted, peak_rate
-        return ()
+        """Return what the second sources in the guest, and its agent, tell of a counter."""
+        del counted, peak_rate
+        return guest_witnesses.of(self, field)
 
     def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
         """Return a counter in each sample and the capture it is from; None if there is none of this name."""
@@ -171,6 +171,7 @@ class WindowsNic(GuestSource):
         "outbound_errors": "OutgoingPacketsWithErrors",
         "received_unicast_packets": "UnicastPacketsReceived",
         "received_nonunicast_packets": "NonUnicastPacketsReceived",
+        "sent_unicast_packets": "UnicastPacketsSent",
     }
     _ROWS: ClassVar[Mapping[str, str]] = {
         "received_discarded": "rx_discards",
@@ -180,13 +181,27 @@ class WindowsNic(GuestSource):
         "outbound_errors": "tx_errors",
         "received_unicast_packets": "rx_unicast",
         "received_nonunicast_packets": "rx_other",
+        "sent_unicast_packets": "tx_unicast",
+    }
+
+    # What the agent calls them (qga/commands-win32.c, from MIB_IF_ROW2): its packets are unicast only.
+    _BY_AGENT: ClassVar[Mapping[str, str]] = {
+        "received_discarded": "rx_dropped",
+        "received_errors": "rx_errs",
+        "outbound_discarded": "tx_dropped",
+        "outbound_errors": "tx_errs",
+        "received_unicast_packets": "rx_packets",
+        "sent_unicast_packets": "tx_packets",
     }
 
     def read(self, field: str) -> tuple[tuple[int | None, ...], str] | None:
-        """Return a counter of the interface in each sample, by .NET's name of it."""
+        """Return a counter of the interface in each sample: .NET's, of netstat -e, or else the agent's."""
         key = self._FIELDS.get(field)
         if key is None:
             return None
+        if self.guest.first(WINDOWS_NIC) is None and not self.guest.is_plain:
+            told = self._BY_AGENT.get(field)
+            return None if told is None else (self.guest.by_agent(self.name, told), AGENT_NIC)
         if self.guest.first(WINDOWS_NIC) is None:
             texts = self.guest.each(WINDOWS_TEXT)
             return tuple(getattr(row, self._ROWS[field], None) for row in texts), WINDOWS_TEXT
@@ -303,6 +318,32 @@ def _packet_sockets(source: GuestSource) -> Fact:
     return source.known("guest.packet_captures", max(counts, default=None), "guest-proc-net-packet")
 
 
+RPS_CPUS, RPS_FLOWS = "rps_cpus", "rps_flow_cnt"
+SETTINGS, FLOW_ENTRIES = "guest-sysctl-net", "net.core.rps_sock_flow_entries"
+
+
+def _packet_steering(source: GuestSource) -> Fact:
+    """Whether packets of the NIC may go to another CPU (net/core/dev.c get_rps_cpu).
+
+    A queue without CPUs to steer to (rps_cpus) still steers by flow, where it has a table of flows and the
+    whole system has one too.
+    """
+    name = "guest.packet_steering"
+    files: dict[str, list[str]] = {RPS_CPUS: [], RPS_FLOWS: []}
+    for row in source.guest.each(LINUX_NIC):
+        device = (row or {}).get(source.name)
+        for path, text in device.attributes.items() if device is not None else ():
+            files.get(path.rpartition("/")[2], []).append(text)
+    steered = any(text.strip("0,\n") for text in files[RPS_CPUS])
+    entries = (source.guest.first(SETTINGS) or {}).get(FLOW_ENTRIES)
+    no_flows = entries == "0" or (
+        bool(files[RPS_FLOWS]) and not any(n.strip("0\n") for n in files[RPS_FLOWS])
+    )
+    if steered or not files[RPS_CPUS]:
+        return source.known(name, steered or None, LINUX_NIC)
+    return source.known(name, False if no_flows else None, LINUX_NIC, SETTINGS)
+
+
 def _driver_dropped(source: GuestSource) -> Fact:
     from vnetkb.parsers.ethtool_s import by_queue  # noqa: PLC0415 - parsers are imported where they are used
 
@@ -374,6 +415,7 @@ LinuxNic.providers = {
     "guest.softnet_dropped": _softnet,
     "guest.packet_captures": _packet_sockets,
     "guest.driver_dropped": _driver_dropped,
+    "guest.packet_steering": _packet_steering,
 }
 WindowsNic.providers = {
     **COMMON,

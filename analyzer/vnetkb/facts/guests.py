@@ -34,6 +34,7 @@ PARSERS = {
 }
 IFF_UP, IFF_PROMISC = 0x1, 0x100
 LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT = "guest-sysfs-net", "win-counters", "win-netstat-e"
+AGENT_NIC = "agent-interfaces"
 ALL_ADAPTERS = "netstat -e"
 # Interfaces without a machine's NIC behind them: by what ethtool -i shows as their bus, by the names that
 # programs give them, and by the descriptions of what Windows and its programs make.
@@ -75,6 +76,9 @@ _MADE_BY_WINDOWS = (
     *("Microsoft ", "Hyper-V ", "WAN Miniport", "Software Loopback", "TAP-", "Bluetooth", "Teredo", "Npcap"),
     *("VMware Virtual", "VirtualBox", "WireGuard", "Wintun"),
 )
+
+# How the guest agent of each system lists the loopback; neither name is ever translated.
+_LOOPBACKS = (("lo", "linux"), ("Loopback Pseudo-Interface", "windows"))
 
 _ANOTHER_TIME = mark("by the guest's clock its samples are of another time than the host's snapshots")
 _ONE_SAMPLE = mark("there is one sample of the guest only")
@@ -210,8 +214,9 @@ class Guest:
 
     @cached_property
     def is_windows(self) -> bool:
-        """Whether Windows runs in it, by what was collected."""
-        return any(self.first(capture) is not None for capture in (WINDOWS_NIC, WINDOWS_TEXT))
+        """Whether Windows runs in it, by what was collected, or else by what the agent says."""
+        collected = (self.first(capture) is not None for capture in (WINDOWS_NIC, WINDOWS_TEXT))
+        return any(collected) or (self.first(LINUX_NIC) is None and self.system == "windows")
 
     @cached_property
     def is_plain(self) -> bool:
@@ -239,7 +244,15 @@ class Guest:
         answer = (self.first("agent-osinfo") or {}).get("return")
         if isinstance(answer, dict) and isinstance(answer.get("id"), str):
             return "windows" if answer["id"] == "mswindows" else "linux"
-        return None
+        listed = {one.name for one in self.first(AGENT_NIC) or ()}
+        return next(
+            (
+                system
+                for loopback, system in _LOOPBACKS
+                if any(name == loopback or name.startswith(f"{loopback} ") for name in listed)
+            ),
+            None,
+        )
 
     @cached_property
     def nics(self) -> Mapping[str, str | None]:
@@ -284,7 +297,8 @@ class Guest:
     def _is_real(self, name: str) -> bool:
         """Whether an interface is a NIC of the machine rather than made by software inside the guest."""
         if self.is_windows:
-            return not self._description(name).startswith(_MADE_BY_WINDOWS)
+            told = self._description(name)
+            return not (told.startswith(_MADE_BY_WINDOWS) if told else name.startswith(_MADE_INSIDE))
         drivers = self.first("guest-ethtool-i") or {}
         if drivers:
             driver = drivers.get(name)
@@ -320,7 +334,7 @@ class Guest:
             yield from ((nic.name, nic.mac) for nic in counters.interfaces)
         yield from ((one.name, one.mac) for one in self.adapters if counters is None)
         if self.first(LINUX_NIC) is None and counters is None and not self.adapters:
-            yield from ((nic.name, nic.mac) for nic in self.first("agent-interfaces") or ())
+            yield from ((nic.name, nic.mac) for nic in self.first(AGENT_NIC) or ())
 
     @cached_property
     def taps(self) -> tuple[str, ...]:
@@ -338,13 +352,15 @@ class Guest:
             values = [row[nic].statistics.get(key) if row and nic in row else None for row in rows]
             return tuple(values), LINUX_NIC
         # of the agent, rx_dropped is rx_dropped and rx_missed_errors together, and virtio_net has no missed
-        agent = {"rx_dropped", "tx_dropped", "rx_packets", "tx_packets", "rx_errors", "tx_errors"}
-        values = []
-        for row in self.each("agent-interfaces"):
-            one = next((each for each in row or () if each.name == nic), None)
-            value = one.statistics.get(key.replace("errors", "errs")) if one and key in agent else None
-            values.append(value)
-        return tuple(values), "agent-interfaces"
+        told = {"rx_dropped", "tx_dropped", "rx_packets", "tx_packets", "rx_errors", "tx_errors"}
+        if key not in told:
+            return tuple(None for _ in rows), AGENT_NIC
+        return self.by_agent(nic, key.replace("errors", "errs")), AGENT_NIC
+
+    def by_agent(self, nic: str, key: str) -> tuple[int | None, ...]:
+        """A counter of an interface in each sample as the guest agent tells it, by the agent's name."""
+        found = (next((one for one in rows or () if one.name == nic), None) for rows in self.each(AGENT_NIC))
+        return tuple(one.statistics.get(key) if one is not None else None for one in found)
 
     def attribute(self, nic: str, key: str) -> tuple[str | None, ...]:
         """An attribute of a Linux NIC in each sample."""

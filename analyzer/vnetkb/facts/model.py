@@ -110,7 +110,8 @@ class Symptom(NamedTuple):
 class Witness(NamedTuple):
     """Another tool's view of the same stored number; ``agrees`` is None when it cannot be compared.
 
-    ``tolerance`` is how far it may be off because it was read at another moment.
+    ``tolerance`` is how far it may be off because it was read at another moment; ``told`` is true where a
+    notice of its own tells that it disagrees.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Witness(NamedTuple):
     agrees: bool | None
     captures: tuple[str, ...] = ()
     tolerance: int | None = None
+    told: bool = False
 
 
 class Notice(NamedTuple):

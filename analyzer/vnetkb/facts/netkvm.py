@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 REGISTRY = "win-nic-registry"
 _Value = TypeVar("_Value", int, str)
 DESCRIBED = "VirtIO"
+# LazyAllocTimeMs while buffers are still being made.
+NOT_YET = -1
 _BUILD = re.compile(r"(?:[0-9]+\.){3}([0-9]{1,9})")
 NOT_TOLD_APART = mark("which of the guest's NetKVM adapters has it is not told, and they differ")
 ANOTHER_DRIVER = mark("the guest's NIC is served by another driver than NetKVM")
@@ -69,6 +71,22 @@ def min_free(guest: Guest, nic: str) -> int | None:
         if counters is not None
     ]
     return min((value for value in samples if value is not None), default=None)
+
+
+def still_filling(guest: Guest, nic: str) -> bool | None:
+    """Return whether the driver had not yet made all of a NIC's receive buffers in any sample (FastInit).
+
+    None where that is not known; a driver that made them all at once does not tell it.
+    """
+    if is_netkvm(guest, nic) is False:
+        return None
+    samples = [
+        _agreed([row.lazy_alloc_ms for row in _instances(counters, nic)])
+        for counters in guest.each(WINDOWS_NIC)
+        if counters is not None
+    ]
+    known = [value == NOT_YET for value in samples if value is not None]
+    return all(known) if known and len(known) == len(samples) else None
 
 
 def _instances(counters: WindowsCounters, nic: str) -> Sequence[NetKvm]:

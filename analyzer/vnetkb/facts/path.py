@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 from vnetkb.facts import ovs_bridge, ovs_datapath
 from vnetkb.facts.bounds import covered
 from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.guest_subjects import WindowsNic
 from vnetkb.facts.qdisc import losing
 from vnetkb.facts.tap_guest import guest_of
 from vnetkb.language import tr
@@ -29,9 +30,18 @@ if TYPE_CHECKING:
     from vnetkb.facts.tap import TapFacts
     from vnetkb.facts.topology import Topology
 
-OVER_MTU = "tx_errors"
 Role = Literal["passed", "lost", "waiting"]
 Way = Literal["to-guest", "from-guest", "in", "out"]
+OVER_MTU = "tx_errors"
+# What an adapter of Windows counts of each way.
+_WINDOWS: dict[str, tuple[tuple[Role, str], ...]] = {
+    "rx": (
+        ("passed", "received_unicast_packets"),
+        ("passed", "received_nonunicast_packets"),
+        ("lost", "received_discarded"),
+    ),
+    "tx": (("passed", "sent_unicast_packets"), ("lost", "outbound_discarded")),
+}
 
 
 class PathCount(NamedTuple):
@@ -334,7 +344,7 @@ def _tap(symptom: SymptomFacts) -> Path:
 def _guest_detail(tap: TapFacts) -> str:
     """The guest NIC's address, and over which time its own counters are, which is not the host's."""
     guest, mac = guest_of(tap.topology, tap.name), tap.subject.guest_nic or ""
-    if guest is None or guest.seconds is None or guest.nic_of(tap.name) is None or guest.is_windows:
+    if guest is None or guest.seconds is None or guest.nic_of(tap.name) is None:
         return mac
     return tr("{mac}, over its own {seconds} s", mac=mac, seconds=f"{guest.seconds:g}")
 
@@ -343,9 +353,12 @@ def _guest_counts(tap: TapFacts, way: str) -> tuple[PathCount, ...]:
     """What the guest's NIC itself counted, between the guest's own samples."""
     guest = guest_of(tap.topology, tap.name)
     nic = guest.nic_of(tap.name) if guest is not None else None
-    if guest is None or nic is None or guest.is_windows:
+    if guest is None or nic is None:
         why = tr("the guest's own counters are not in this bundle")
         return (PathCount("passed", "guest", None, (), why),)
+    if guest.is_windows:
+        adapter = WindowsNic(guest, nic, tap.name)
+        return tuple(_adapter_count(adapter, role, field) for role, field in _WINDOWS[way])
     roles: tuple[tuple[Role, str], ...] = (("passed", f"{way}_packets"), ("lost", f"{way}_dropped"))
     return tuple(_guest_count(guest, nic, role, field) for role, field in roles)
 
@@ -356,6 +369,11 @@ def _guest_count(guest: Guest, nic: str, role: Role, field: str) -> PathCount:
     moved = total(steps) if guest.rebooted is False else None
     why = "" if moved is not None else tr("it needs two samples of one boot of the guest")
     return PathCount(role, f"virtio_net.{field}", moved, guest.paths(capture), why)
+
+
+def _adapter_count(adapter: WindowsNic, role: Role, field: str) -> PathCount:
+    why = tr("it needs two samples of one boot of the guest")
+    return count(role, f"windows_adapter.{field}", adapter.counted(field), why)
 
 
 def _device_counts(device: DeviceFacts, way: str, lost: str) -> tuple[PathCount, PathCount]:

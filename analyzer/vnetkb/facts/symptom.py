@@ -419,5 +419,5 @@ def disagreements(observation: Observation) -> list[Notice]:
             ),
         )
         for witness in observation.witnesses
-        if witness.agrees is False
+        if witness.agrees is False and not witness.told
     ]

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from vnetkb.facts import netkvm
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import IFF_PROMISC, IFF_UP, LINUX_NIC, SCOPE, WINDOWS_NIC, WINDOWS_TEXT, Guest
+from vnetkb.facts.guests import (
+    AGENT_NIC,
+    IFF_PROMISC,
+    IFF_UP,
+    LINUX_NIC,
+    SCOPE,
+    WINDOWS_NIC,
+    WINDOWS_TEXT,
+    Guest,
+)
 from vnetkb.facts.model import Fact
 from vnetkb.facts.tap import provides
 from vnetkb.language import tr
@@ -25,6 +34,8 @@ WINDOWS_STACK = "win-netstat-s"
 SNMP, SNMP6, NETSTAT = "guest-proc-net-snmp", "guest-proc-net-snmp6", "guest-proc-net-netstat"
 # Counters of a Linux NIC that count a packet its guest received and did not use.
 _DROPS = ("rx_dropped", "rx_length_errors", "rx_frame_errors")
+# The agent's names of the two that Windows has.
+_AGENT_DROPS = ("rx_dropped", "rx_errs")
 
 
 def guest_of(topology: Topology, tap: str) -> Guest | None:
@@ -124,7 +135,7 @@ def _fewest(rows: Iterable[Any] | None, nic: str | None, queues: int | None, *, 
 @nic_fact("guest.nic_up", LINUX_NIC, WINDOWS_NIC)
 def _nic_up(guest: Guest, nic: str) -> Fact:
     name = "guest.nic_up"
-    if guest.is_plain:
+    if guest.is_windows and guest.first(WINDOWS_NIC) is None:
         return _without(name, guest, WINDOWS_NIC)
     if guest.is_windows:
         states: list[bool | None] = []
@@ -186,7 +197,14 @@ def _drops_moved(tap: TapFacts) -> Fact:
         return _plain_drops(name, guest)
     nic = guest.nic_of(tap.name) if guest is not None else None
     if guest is None or nic is None:
-        return _without(name, guest, LINUX_NIC, WINDOWS_NIC, "agent-interfaces")
+        return _without(name, guest, LINUX_NIC, WINDOWS_NIC, AGENT_NIC)
+    if guest.is_windows and guest.first(WINDOWS_NIC) is None:
+
+        def told(rows: Any) -> int | None:  # noqa: ANN401 - as the parser types it
+            one = next((each for each in rows if each.name == nic), None)
+            return None if one is None else total([one.statistics.get(key) for key in _AGENT_DROPS])
+
+        return _moved(name, guest, guest.moved(AGENT_NIC, told), AGENT_NIC)
     if guest.is_windows:
         keys = ("IncomingPacketsDiscarded", "IncomingPacketsWithErrors")
 
@@ -363,6 +381,7 @@ def _rx_capacity(guest: Guest, nic: str) -> int | None:
 
 
 netkvm_fact("guest.netkvm_min_free", WINDOWS_NIC)(netkvm.min_free)
+netkvm_fact("guest.netkvm_filling", WINDOWS_NIC)(netkvm.still_filling)
 netkvm_fact("guest.rx_capacity", netkvm.REGISTRY)(_rx_capacity)
 netkvm_fact("guest.netkvm_build", netkvm.REGISTRY)(netkvm.build)
 netkvm_fact("guest.nic_is_netkvm", WINDOWS_NIC)(netkvm.is_netkvm)

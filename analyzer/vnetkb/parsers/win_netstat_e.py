@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.windows_text import rows
+from vnetkb.parsers.windows_text import is_torn, rows
 
 _ROW = re.compile(rb"[ \t]*([^ \t0-9].{0,200}?)[ \t]+([0-9]{1,20})(?:[ \t]+([0-9]{1,20}))?[ \t]*")
 _PAIRS = 5
@@ -39,7 +39,8 @@ def parse(data: bytes) -> InterfaceStatistics:
     """Return the numbers.
 
     Raises:
-        ParseError: There are not five rows with two numbers and then one with one.
+        ParseError: There are not five rows with two numbers and then one with one, or the text ends inside
+            the last, whose number may then be cut.
     """
     found: list[tuple[bytes, bytes | None]] = []
     for line in rows(data):
@@ -51,4 +52,6 @@ def parse(data: bytes) -> InterfaceStatistics:
     if [second is not None for _, second in found] != [True] * _PAIRS + [False]:
         shape = ", ".join("1" if second is None else "2" for _, second in found) or "no"
         raise ParseError(f"rows with {shape} numbers"[:60], "5 rows with 2 numbers and a last one with 1")
+    if is_torn(data):
+        raise ParseError(data[-40:], "a line end after the last row, whose number may be cut")
     return InterfaceStatistics(*[int(number) for pair in found for number in pair if number is not None])

@@ -13,7 +13,7 @@ import re
 from typing import NamedTuple
 
 from vnetkb.parsers.errors import ParseError
-from vnetkb.parsers.windows_text import rows
+from vnetkb.parsers.windows_text import is_torn, rows
 
 _ROW = re.compile(rb"[ \t]*([^=]{1,200}?)[ \t]*=[ \t]*([0-9]{1,20})[ \t]*")
 _VERSION = re.compile(rb"(ICMP|IP)v([46])")
@@ -70,7 +70,8 @@ def parse(data: bytes) -> dict[str, Section]:
     """Return the sections that are there: ``IPv4``, ``IPv6``, ``TCPv4``, ``TCPv6``, ``UDPv4``, ``UDPv6``.
 
     Raises:
-        ParseError: A section has another number of rows, comes twice, or no section is there.
+        ParseError: A section has another number of rows, comes twice, or no section is there; or the text
+            ends inside a row, whose number may then be cut.
     """
     found: dict[str, list[int]] = {}
     section: str | None = None
@@ -87,6 +88,8 @@ def parse(data: bytes) -> dict[str, Section]:
             if section in found:
                 raise ParseError(line, "each section once")
             found[section] = []
+    if section is not None and is_torn(data):
+        raise ParseError(data[-40:], "a line end after the last row, whose number may be cut")
     sections = {name: _typed(name, values) for name, values in found.items() if not name.startswith("ICMP")}
     if not sections:
         raise ParseError(data, "sections with IPv4 or IPv6 in their headings")

@@ -30,6 +30,11 @@ def rows(data: bytes) -> list[bytes]:
     return [line for line in _LINE_END.split(text) if line.strip(b" \t\r\n\0\x0c")]
 
 
+def is_torn(data: bytes) -> bool:
+    """Return whether text does not end with a line end, so that its last number may be cut."""
+    return not data.rstrip(b"\0 \t\f\x1a").endswith((b"\n", b"\r"))
+
+
 def _bytes(data: bytes) -> bytes:
     for mark, encoding in _BOMS:
         if data.startswith(mark):
