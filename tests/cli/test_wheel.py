@@ -8,10 +8,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib.metadata import packages_distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import wheel
 from vnetkb.kb.load import documents_below
@@ -100,3 +101,16 @@ def test_every_module_that_is_imported_comes_with_the_package(tree: Path) -> Non
         module for module in foreign if not declared & {name.lower() for name in distributions[module]}
     }
     assert undeclared == set()
+
+
+def test_what_make_installs_runs_with_the_python_of_debian_12(tree: Path) -> None:
+    """A version that wants Python 3.11.5 makes pip give up on a bare Debian 12, whose Python is 3.11.2."""
+    lines = (tree / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0].lower() for line in lines if "==" in line}
+    wants = {
+        (each.name, each.version): each.metadata["Requires-Python"]
+        for each in distributions()
+        if each.name.lower() in pinned and each.metadata["Requires-Python"]
+    }
+    assert len(wants) > 20
+    assert [name for name, python in wants.items() if not SpecifierSet(python).contains("3.11.2")] == []
