@@ -81,3 +81,21 @@ def test_all_that_was_asked_of_the_switch_is_read() -> None:
         one.id for one in kept
     }
     assert Topology(tables).switch.datapath_type("vnet0") == "system"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "name", "functions"),
+    [
+        ("together-healthy-ovs-6.12", "vnet6", {"htb_enqueue"}),
+        ("together-one-queue-stuck-6.12", "vnet1", {"tbf_enqueue", "tbf_segment"}),
+    ],
+)
+def test_the_kind_of_a_discipline_tells_where_in_the_code_it_drops(
+    tree: Path, bundle: str, name: str, functions: set[str]
+) -> None:
+    kb = load_kb()
+    diagnosis = diagnose(build(read_bundle(tree / f"tests/lab/bundles/{bundle}.tar.gz"), kb), kb)
+    finding = on(diagnosis, name)
+    assert finding.cause is not None
+    assert finding.cause.id == "qdisc-shaped"
+    assert {site.function for site in finding.sites} == functions

@@ -330,6 +330,22 @@ BROKEN = [
     # sites and behaviours
     (
         SITES,
+        "trigger: Do not read.",
+        "trigger: Do not read.\n    applies_when: [{behaviour: box-has-lid, present: true}]",
+        FaultCode.UNKNOWN_BEHAVIOUR,
+        "applies_when",
+        "box-has-lid",
+    ),
+    (
+        SITES,
+        "trigger: Do not read.",
+        "trigger: Do not read.\n    applies_when: [{fact: box.colour, equals: red}]",
+        FaultCode.UNKNOWN_FACT,
+        "sites[0].applies_when[0].fact",
+        "there is no fact 'box.colour'",
+    ),
+    (
+        SITES,
         "reasons: [{text: SKB_DROP_REASON_FULL_RING, kernels: [6.1]}]",
         "reasons: [{text: SKB_DROP_REASON_FULL_RING, kernels: [6.12]}]",
         FaultCode.KERNELS,

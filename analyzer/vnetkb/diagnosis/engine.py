@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.model import Observation, Observations
     from vnetkb.kb.model import KnowledgeBase, Remedy, Rule, RuleTest
-    from vnetkb.kb.reference import Capture
+    from vnetkb.kb.reference import Capture, Site
 
 SHARED = {
     "vm": mark("{title}: {count} findings, all on {name}"),
@@ -157,6 +157,7 @@ def _finding(
         if one.conflict
     )
     cause = kb.rules[verdict.cause] if verdict.cause else None
+    sites = _sites(kb, cause, situation)
     harm, reason = kept.harms.judge(observation, situation, verdict)
     return Finding(
         "",
@@ -164,8 +165,8 @@ def _finding(
         symptom,
         verdict.verdict,
         cause,
-        cause.sites[0] if cause and len(cause.sites) == 1 else None,
-        tuple(kb.sites[name] for name in (cause.sites if cause else ())),
+        sites[0].id if len(sites) == 1 else None,
+        sites,
         verdict.contributors,
         harm,
         reason,
@@ -178,6 +179,20 @@ def _finding(
         _deeper(kb, judged, cause),
         published(kb, "counter", symptom.counter) if symptom.counter else None,
         published(kb, "rule", cause.id) if cause else None,
+    )
+
+
+def _sites(kb: KnowledgeBase, cause: Rule | None, situation: Situation) -> tuple[Site, ...]:
+    """Return the code sites of a cause where this subject's packets can have been lost."""
+    sites = [kb.sites[name] for name in cause.sites] if cause is not None else []
+    return tuple(
+        [
+            site
+            for site in sites
+            if not any(
+                evaluate(one, situation).truth is False for one in (*site.behaviours, *site.applies_when)
+            )
+        ]
     )
 
 

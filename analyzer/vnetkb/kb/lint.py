@@ -247,6 +247,7 @@ class _Check:
             self._known("counter", counters, "sites", site.id, "moves")
             behaviours = [each.behaviour for each in site.behaviours]
             self._known("behaviour", behaviours, "sites", site.id, "behaviours")
+            self._conditions("sites", site.id, site.applies_when, ("applies_when",))
             self._site_name(site)
             self._site_kernels(site)
 

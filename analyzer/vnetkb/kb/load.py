@@ -53,10 +53,10 @@ class _Kind:
 
 # The order is that of reading: conditions need the facts.
 _KINDS: Mapping[str, _Kind] = {
+    "facts": _Kind("facts", "read_fact", "name"),
     "captures": _Kind("captures", "read_capture", on_first_use=True),
     "counters": _Kind("counters", "read_counter", on_first_use=True),
     "sites": _Kind("sites", "read_site", on_first_use=True),
-    "facts": _Kind("facts", "read_fact", "name"),
     "behaviours": _Kind("behaviours", "read_behaviour"),
     "rules": _Kind(None, "read_rule"),
     "remedies": _Kind("remedies", "read_remedy"),
@@ -330,7 +330,7 @@ class _Items:
         if len(found) != 1 or any(document.overlay for document in self._documents):
             return None
         how = _KINDS["sites"]
-        items = read.Reader({}, []).items(found[0].data, str(how.top), how.read)
+        items = read.Reader(self._found["facts"], []).items(found[0].data, str(how.top), how.read)
         return next((item for item, _ in items if item.id == name), None)
 
     def _all_origins(self) -> dict[tuple[str, str], str]:

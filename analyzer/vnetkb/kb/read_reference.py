@@ -65,7 +65,7 @@ def read_counter(_: read.Reader, raw: dict[str, Any], __: read.Place) -> referen
     )
 
 
-def read_site(_: read.Reader, raw: dict[str, Any], __: read.Place) -> reference.Site:
+def read_site(reader: read.Reader, raw: dict[str, Any], place: read.Place) -> reference.Site:
     """Return a site of a `sites/` document."""
     kernels = tuple(raw["kernels"])
     moves = tuple(
@@ -98,6 +98,7 @@ def read_site(_: read.Reader, raw: dict[str, Any], __: read.Place) -> reference.
             model.BehaviourIs(each["behaviour"], each.get("present", True))
             for each in raw.get("behaviours", ())
         ),
+        applies_when=reader.conditions(raw.get("applies_when", ()), (*place, "applies_when")),
         visibility=dict(raw.get("visibility", {})),
         trigger=raw["trigger"],
         doc=raw.get("doc", ""),

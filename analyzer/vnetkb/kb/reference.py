@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from vnetkb.kb.model import BehaviourIs, Proof
+    from vnetkb.kb.model import BehaviourIs, Condition, Proof
 
 
 class ByKernel(NamedTuple):
@@ -163,6 +163,7 @@ class Site(NamedTuple):
         kernels: The kernel series that have it.
         since: By series, the first version known to have it, where a stable update brought it.
         behaviours: The behaviours that a host must have, or not have, for this site to matter.
+        applies_when: Conditions on facts of the subject; where one does not hold, nothing is lost here.
         visibility: What each tool shows of it.
         trigger: How to make it happen.
         doc: More; may be empty.
@@ -182,6 +183,7 @@ class Site(NamedTuple):
     kernels: tuple[str, ...]
     since: Mapping[str, str]
     behaviours: tuple[BehaviourIs, ...]
+    applies_when: tuple[Condition, ...]
     visibility: Mapping[str, str]
     trigger: str
     doc: str

@@ -10,6 +10,7 @@ from sphinx import addnodes
 
 from vnetkb.language import tr_name
 from vnetkb_docs import titles
+from vnetkb_docs.conditions import condition
 from vnetkb_docs.text import (
     badge,
     bullets,
@@ -232,6 +233,7 @@ def _site(page: Page, site: Site) -> nodes.section:
         ]
         for each in site.behaviours
     ]
+    only = [*behaviours, *(condition(each, know) for each in site.applies_when)]
     visibility = [
         [nodes.strong("", tr_name(tool, "tool")), nodes.Text(": "), *inline(text, know)]
         for tool, text in site.visibility.items()
@@ -247,7 +249,7 @@ def _site(page: Page, site: Site) -> nodes.section:
         (_("Silent"), _silent(site)),
         (_("Kernels"), [nodes.Text(kernels(site.kernels))]),
         (_("Since"), [nodes.Text(", ".join(since))] if since else []),
-        (_("Only where"), [bullets(behaviours, ["kb-compact"])] if behaviours else []),
+        (_("Only where"), [bullets(only, ["kb-compact"])] if only else []),
         (_("Drop reason"), _by_kernel(site.reasons, know)),
         (_("Seen in"), [bullets(visibility, ["kb-compact"])] if visibility else []),
         (_("To make it happen"), inline(site.trigger, know)),
