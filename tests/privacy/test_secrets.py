@@ -6,11 +6,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 
-from collectors.fake_host import SCRIPT
+from collectors.fake_host import QUICK, SCRIPT, rich_host
+from collectors.test_guest_scripts import Guest
 from vnetkb.privacy.secrets import cut_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TABLE = json.dumps(
     [
@@ -54,9 +59,15 @@ CASES = {
     "kernel-log": (
         (
             "[ 1.0] vhost: secret=S1 password: S2 S3\n[ 1.0] Kernel command line: tun ipsec_psk=S4,S5 vhost\n"
-            "[ 1.0] vhost Authorization: Basic S6\n"
+            "[ 1.0] vhost Authorization: Basic S6\n[ 1.0] vhost password S7 S8\n[ 1.0] tun: Token is S9\n"
+            '[ 1.0] vhost "api_key" = SA SB\n[ 1.0] vhost0: PSK  SC\n[ 1.0] vhost https://jd:SD@h.example/\n'
+            "[ 1.0] vhost jd:SE@h.example 'jd:SF@h'\n[ 1.0] vhost Authorization Basic S1\n"
+            "[ 1.0] vhost: authorization Bearer S2\n[ 1.0] vhost: bearer S3\n"
         ),
-        "[ 1.0] vmtoken3: entered promiscuous mode vhost\n[ 1.0] vhost: DMA passthrough: on key: 4\n",
+        (
+            "[ 1.0] vmtoken3: entered promiscuous mode vhost\n[ 1.0] vhost: DMA passthrough: on key: 4\n"
+            "[ 1.0] vhost: bad token\n[ 1.0] vnet3@if2: tokens 4 system@ovs-system: a: b@c\n"
+        ),
     ),
     "ovs-log": (
         "2026-11-22T10:00:00.000Z|1|dpif|WARN|x: psk=S1 (Invalid)\n",
@@ -106,6 +117,61 @@ def test_the_collector_cuts_the_same_out(capture: str) -> None:
     assert by_shell(capture, secret) == head + cut_secrets(capture, secret)
     if capture != "proc-cmdline":
         assert by_shell(capture, kept) == kept
+
+
+SAID = (
+    "usb 1-1: password NONE1 of a stick",
+    "sshd[9]: token NONE2",
+    "vnet3: password TAKEN3 was refused",
+    "vhost: api key TAKEN4, Authorization: Bearer TAKEN5",
+    "openvswitch: https://jdoe:TAKEN6@ctl.example/ and jdoe:TAKEN7@ctl.example",
+    "virtio_net virtio0 eth0: secret TAKEN8, Link is up",
+    "page allocation failure: psk TAKEN9",
+)
+
+
+def test_which_lines_of_the_hosts_log_reach_the_bundle_and_what_is_cut_there(tmp_path: Path) -> None:
+    host = rich_host(tmp_path)
+    host.command("dmesg", "\n".join(f"echo '[ 1.0] {line}'" for line in SAID))
+
+    log = host.run(["dash"], *QUICK, "--snapshots", "1").bundle.text("kernel-log")
+
+    assert [line.split(" ", 2)[2].partition(":")[0] for line in log.splitlines()] == [
+        "vnet3",
+        "vhost",
+        "openvswitch",
+        "virtio_net virtio0 eth0",
+        "page allocation failure",
+    ]
+    assert not re.search("NONE[0-9]|TAKEN[0-9]", log)
+    assert log.count("(cut out)") >= 5
+
+
+def test_of_a_guests_log_no_line_is_taken_that_speaks_of_a_secret(tmp_path: Path) -> None:
+    guest = Guest(tmp_path)
+    lines = [f"[ 1.0] virtio_net {line}" for line in SAID]
+    guest.command(
+        "dmesg",
+        "\n".join(f"echo '{line}'" for line in [*lines, "virtio1: secretary@x Link is up", "virtio2: up"]),
+    )
+
+    taken = guest.run(["dash"], "--output", "-", "--quiet").stdout
+
+    assert "|virtio2: up\n" in taken
+    assert not re.search("NONE[0-9]|TAKEN[0-9]", taken)
+
+
+def test_the_windows_scripts_take_no_log_and_no_free_text() -> None:
+    folder = SCRIPT.parents[1] / "guest-windows"
+    text = "\n".join(path.read_text(encoding="ascii") for path in folder.glob("vnetkb-guest.*"))
+
+    assert not re.search(r"(?i)get-(win)?event|wevtutil|eventlog|get-content|unattend|dir env:", text)
+    assert set(re.findall(r"(?im)^call :part 0/[a-z-]+ \"([a-z]+)", text)) <= {
+        "chcp",
+        "getmac",
+        "netsh",
+        "reg",
+    }
 
 
 def test_other_captures_are_left_as_they_are() -> None:

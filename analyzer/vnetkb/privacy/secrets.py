@@ -25,10 +25,13 @@ _PAIR = re.compile(
 )
 _BEARER = re.compile(r'([Bb]earer) ++(?!\(cut out\))[^ "\n]+')
 _ADDRESS = re.compile(r'([=/][0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",\n]{1,256}+@')
+_LOGGED_ADDRESS = re.compile(
+    r"""((?:^|[ "'])[0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",\n]{1,256}+@""", re.MULTILINE
+)
 _LOGGED = re.compile(
     r"(?<![0-9A-Za-z_.-])"
-    r'((?:[Pp]ass(?:word|wd|phrase)|PASSWORD|[Ss]ecret|[Tt]oken|[Cc]redentials?|[Aa]uthorization)"?: ?+)'
-    r"(?!\(cut out\)).*"
+    r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[_-]?key|pwd|psk)"
+    r'"?(?>: ?| +[:=] ?| +(?:is )?))(?!\(cut out\))[^\n]+'
 )
 _NETWORK = re.compile(r"^[0-9]+\t-(?:netdev|nic|net|device) .*", re.MULTILINE)
 _COMMAND_JSON = re.compile(r'(-cmd:)(?!\(cut out\))(?:[^"\\]|\\.)*')
@@ -62,7 +65,8 @@ def _command(found: re.Match[str]) -> str:
 
 
 def _log(text: str) -> str:
-    return _cut(_LOGGED.sub(r"\1(cut out)", text), _LOG)
+    text = _LOGGED.sub(r"\1(cut out)", text)
+    return _cut(_LOGGED_ADDRESS.sub(r"\1(cut out)@", text), _LOG)
 
 
 _table = partial(_cut, named=_TABLE)
