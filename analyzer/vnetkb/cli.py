@@ -217,7 +217,7 @@ def analyze(
     devices = frozenset(device or ())
     with speaking(lang, kb or ()):
         knowledge = _knowledge(kb, lang)
-        observations = build(_with_guests(_read(bundle, identity), guest or ()), knowledge)
+        observations = build(_with_guests(_read(bundle, identity), guest or ()), knowledge, devices)
         _check_devices(devices, observations, bundle)
         diagnosis = diagnose(observations, knowledge, devices=devices, every=everything)
         report = _rendered(diagnosis, report_format, everything=everything)
@@ -369,7 +369,7 @@ def path(
     from vnetkb.report.as_path import render_path, render_path_json
 
     with speaking(lang):
-        observations = build(_read(bundle, identity), _knowledge(None, lang))
+        observations = build(_read(bundle, identity), _knowledge(None, lang), {to, since or to})
         devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
         for option, name in (("--to", to), ("--from", since)):
             if name is not None and name not in devices:

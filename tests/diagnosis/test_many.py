@@ -9,7 +9,9 @@ from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.cli import main
 from vnetkb.diagnosis import Diagnosis, diagnose, engine
-from vnetkb.facts import build
+from vnetkb.facts import build, many
+from vnetkb.facts.tables import Tables
+from vnetkb.facts.topology import Topology
 from vnetkb.kb.load import load_kb
 from vnetkb.report import render_text
 
@@ -80,3 +82,53 @@ def test_what_is_not_judged_counts_as_unknown_harm(
 
     assert main(["analyze", str(TAPS.write(tmp_path)), "--fail-on", "watch"]) == 1
     assert "5 more ports lose packets" in capsys.readouterr().out
+
+
+def test_the_devices_of_the_largest_host_are_all_looked_at(tmp_path: Path) -> None:
+    assert many.LOOKED_AT_MOST >= 8000
+    assert build(read_bundle(TAPS.write(tmp_path)), KB).unseen == 0
+
+
+def test_of_too_many_devices_those_are_looked_at_that_lose_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "LOOKED_AT_MOST", 3)
+    observations = build(read_bundle(TAPS.write(tmp_path)), KB)
+    some = diagnose(observations, KB)
+
+    assert {name for kind, name in observations.subjects if kind == "tap"} == {"vnet4", "vnet5", "vnet6"}
+    assert {finding.subject.name for finding in some.findings} == {"vnet4", "vnet5", "vnet6"}
+    assert observations.hosts[0].taps == 7
+    assert (
+        "the bundle lists 7 network devices: the 3 whose counters of loss moved the most were "
+        "looked at, of the rest nothing is known; --device NAME looks at one of them"
+    ) in [notice.text for notice in some.notices]
+    assert "the bundle lists 7 network devices" in " ".join(render_text(some).split())
+
+
+def test_a_device_that_is_asked_for_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(many, "LOOKED_AT_MOST", 1)
+    path = str(TAPS.write(tmp_path))
+
+    assert main(["analyze", path, "--device", "vnet1"]) in {0, 1}
+    assert "vnet1" in capsys.readouterr().out
+    assert main(["path", "--to", "vnet2", path]) == 0
+
+
+def test_devices_that_were_not_looked_at_count_as_unknown_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lossless = Host([Device(f"vnet{n}", (5, 5), (100, 200), ifindex=(n, n)) for n in range(1, 4)])
+    path = str(lossless.write(tmp_path))
+
+    assert main(["analyze", path, "--fail-on", "watch"]) == 0
+    monkeypatch.setattr(many, "LOOKED_AT_MOST", 2)
+    assert main(["analyze", path, "--fail-on", "watch"]) == 1
+
+
+def test_what_many_devices_share_is_made_once(tmp_path: Path) -> None:
+    topology = Topology(Tables(read_bundle(TAPS.write(tmp_path))))
+
+    assert topology.links(0) is topology.links(0)

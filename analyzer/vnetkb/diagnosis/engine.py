@@ -86,7 +86,7 @@ def diagnose(
         tuple(notices),
         observations.missing_captures,
         tuple(devices),
-        sum(one.symptom.state != "past" for one in unjudged),
+        sum(one.symptom.state != "past" for one in unjudged) + (0 if devices else observations.unseen),
     )
 
 

@@ -150,7 +150,8 @@ class NextStep(NamedTuple):
 class Diagnosis(NamedTuple):
     """Everything that a report says.
 
-    ``asked`` names the devices that it was limited to, ``unjudged`` counts losses that are too many to judge.
+    ``asked`` names the devices that it was limited to, ``unjudged`` counts losses and devices that are
+    too many to judge.
     """
 
     bundle_name: str

@@ -15,6 +15,7 @@ from vnetkb.facts import (
     guest_received,
     guest_subjects,
     linux_bridge,
+    many,
     monitoring,
     outside,
     ovs_bridge,
@@ -44,7 +45,7 @@ from vnetkb.facts.topology import Topology
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from vnetkb.bundle import Bundle
     from vnetkb.facts.subject import SubjectSource
@@ -70,10 +71,15 @@ OVS_DOUBLES = "ovs-counters-doubled"
 BY_CHOICE = ("not-asked", *NOTHING_THERE)
 
 
-def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
+def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Observations:
     """Return everything that can be observed in one bundle; nothing in it is judged.
 
     Captures that are absent or damaged make facts unknown and leave notices; they raise nothing.
+
+    Args:
+        bundle: The bundle.
+        kb: The knowledge base.
+        asked: Devices that are looked at even where there are more than are looked at.
     """
     tables = Tables(bundle)
     topology = Topology(tables)
@@ -82,7 +88,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     watched: dict[str, list[WatchedCounter]] = {}
     for one in kb.symptoms.values():
         watched.setdefault(one.subject, []).append(one)
-    devices = _devices(tables, topology, behaviours)
+    devices, unseen = _devices(tables, topology, behaviours, asked)
     taps = [device for device in devices if isinstance(device, TapFacts)]
     moving = [d for d in devices if any(_may_have_moved(d, one) for one in watched.get(d.kind, ()))]
     moving += [tap for tap in silent.suspects(taps) if tap not in moving]
@@ -122,6 +128,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     notices += tables.notices
     notices += of_guests
     notices += outside.notices(topology)
+    notices += many.notice(topology, unseen)
     notices += monitoring.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
@@ -141,6 +148,7 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
         subjects={(source.subject.kind, source.subject.name): source for source in sources},
         behaviours=behaviours,
         behaviours_from=rest_on(kb, tables),
+        unseen=unseen,
         notices=tuple(notices),
         missing_captures=_missing(bundle, kb),
         taken=Taken(
@@ -155,12 +163,14 @@ def build(bundle: Bundle, kb: KnowledgeBase) -> Observations:
     )
 
 
-def _devices(tables: Tables, topology: Topology, behaviours: Mapping[str, bool | None]) -> list[DeviceFacts]:
-    """Every network device of the host whose kind is known, taps first."""
+def _devices(
+    tables: Tables, topology: Topology, behaviours: Mapping[str, bool | None], asked: Collection[str]
+) -> tuple[list[DeviceFacts], int]:
+    """Every network device of the host whose kind is known, taps first, and how many too many there are."""
     u32 = behaviours.get(U32_BEHAVIOUR)
-    taps: list[DeviceFacts] = [TapFacts(name, tables, topology, u32=u32) for name in topology.taps]
-    others = topology.other_devices.items()
-    return taps + [DeviceFacts(kind, name, tables, topology) for name, kind in others]
+    names, others, unseen = many.devices(topology, asked)
+    taps: list[DeviceFacts] = [TapFacts(name, tables, topology, u32=u32) for name in names]
+    return taps + [DeviceFacts(kind, name, tables, topology) for name, kind in others.items()], unseen
 
 
 def _held_by_devices(queues: softnet.SoftnetFacts, devices: Iterable[DeviceFacts]) -> bool:

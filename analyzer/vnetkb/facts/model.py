@@ -224,6 +224,7 @@ class Observations(NamedTuple):
         behaviours: For each behaviour id of the KB: present, absent or (None) not known.
         taken: When and where the bundle was taken.
         behaviours_from: Members of the bundle that tell of each behaviour.
+        unseen: How many network devices were not looked at, being too many.
     """
 
     bundle_name: str
@@ -240,3 +241,4 @@ class Observations(NamedTuple):
     missing_captures: tuple[str, ...]
     taken: Taken
     behaviours_from: Mapping[str, tuple[str, ...]]
+    unseen: int = 0

@@ -38,6 +38,7 @@ class Tables:
         self._to_be_had: dict[tuple[str, ...], tuple[str, ...]] = {}
         # Each of hundreds of devices asks the same of these.
         self._paths: dict[tuple[str, int | None, str], str] = {}
+        self._taken: dict[str, tuple[str, ...]] = {}
         self._absent: dict[tuple[str, int | None, str], str] = {}
 
     @cached_property
@@ -192,9 +193,11 @@ class Tables:
 
     def paths(self, capture: str) -> tuple[str, ...]:
         """Return the member paths of a capture in every snapshot that has it."""
-        return tuple(
-            self.path(capture, n) for n in self.snapshots if self.bundle.data(capture, n) is not None
-        )
+        if capture not in self._taken:
+            self._taken[capture] = tuple(
+                self.path(capture, n) for n in self.snapshots if self.bundle.data(capture, n) is not None
+            )
+        return self._taken[capture]
 
     def why(self, capture: str, snapshot: int | None = None, scope: str = "host") -> str:
         """Say in plain words why :meth:`get` gave None."""

@@ -64,6 +64,7 @@ class Topology:
         self.tables = tables
         self._vm_of: dict[str, str | None] = {}
         self._readers: dict[str, Reader] = {}
+        self._links: dict[int, dict[str, Any]] = {}
         self.ovs_doubles: bool | None = None
 
     @cached_property
@@ -109,8 +110,10 @@ class Topology:
 
     def links(self, n: int) -> dict[str, Any]:
         """Rows of ``ip -s -d link`` of snapshot ``n`` by device name, from JSON or, failing that, text."""
-        rows = self.tables.get("ip-link", n) or self.tables.get("ip-link-text", n) or ()
-        return {row.ifname: row for row in rows}
+        if n not in self._links:
+            rows = self.tables.get("ip-link", n) or self.tables.get("ip-link-text", n) or ()
+            self._links[n] = {row.ifname: row for row in rows}
+        return self._links[n]
 
     def links_path(self, n: int) -> str:
         """Member that :meth:`links` was read from."""

@@ -37,9 +37,11 @@ def parse(data: bytes) -> dict[str, NetDevice]:
     """
     devices: dict[str, NetDevice] = {}
     last, statistics, attributes = None, {}, {}  # type: str | None, dict[str, int], dict[str, str]
+    files: dict[str, str] = {}  # hundreds of devices have the same
     for number, line in lines(data):
         name, slash, rest = line.partition("/")
         file, colon, value = rest.partition(":")
+        file = files.setdefault(file, file)
         if not slash or not colon or not name:
             if not line:
                 continue
@@ -50,7 +52,8 @@ def parse(data: bytes) -> dict[str, NetDevice]:
                 device = devices[name] = NetDevice(name, {}, {})
             last, statistics, attributes = name, device.statistics, device.attributes
         if file.startswith("statistics/"):
-            statistics[file[11:]] = integer(value, file, number)
+            counter = file[11:]
+            statistics[files.setdefault(counter, counter)] = integer(value, file, number)
         elif file in attributes:
             attributes[file] += "\n" + value
         else:
