@@ -30,7 +30,7 @@ _LOGGED_ADDRESS = re.compile(
 )
 _LOGGED = re.compile(
     r"(?<![0-9A-Za-z_.-])"
-    r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[_-]?key|pwd|psk)"
+    r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[ _-]?key|pwd|psk)"
     r'"?(?>: ?| +[:=] ?| +(?:is )?))(?!\(cut out\))[^\n]+'
 )
 _NETWORK = re.compile(r"^[0-9]+\t-(?:netdev|nic|net|device) .*", re.MULTILINE)
