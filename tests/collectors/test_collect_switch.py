@@ -16,6 +16,7 @@ from collectors.fake_host import QUICK, FakeHost, Outcome, add_process, rich_hos
 if TYPE_CHECKING:
     from pathlib import Path
 
+OPENFLOW = ",".join(f"OpenFlow{version}" for version in range(10, 16))
 MEMORY = "handlers:1 ports:3 rules:{rules} udpif keys:12"
 DATAPATH = """system@ovs-system:
   lookups: hit:1 missed:2 lost:3
@@ -101,9 +102,9 @@ def test_bridges_are_asked_by_the_path_of_their_socket(switch: tuple[FakeHost, O
 
     assert outcome.bundle.text("ovs-dump-ports", 1).splitlines() == [
         "@ br0",
-        f"answer dump-ports {run}/br0.mgmt",
+        f"answer -O {OPENFLOW} dump-ports {run}/br0.mgmt",
         "@ br-int",
-        f"answer dump-ports {run}/br-int.mgmt",
+        f"answer -O {OPENFLOW} dump-ports {run}/br-int.mgmt",
     ]
     assert outcome.bundle.text("ovs-datapath-flows").startswith("@ system@ovs-system\nanswer to ")
 
@@ -158,9 +159,46 @@ def test_names_that_would_make_ovs_ofctl_call_another_machine(host: FakeHost) ->
     outcome = host.run(["dash"], *QUICK, "--snapshots", "1", "--quiet")
 
     run = f"unix:{host.root}/var/run/openvswitch"
-    ports = [call for call in host.called("ovs-ofctl") if call.startswith("dump-ports")]
+    ports = [call.partition(" dump-ports ")[2] for call in host.called("ovs-ofctl") if "dump-ports" in call]
     assert outcome.returncode == 0
-    assert ports == [f"dump-ports {run}/tcp:192.0.2.9.mgmt", f"dump-ports {run}/-h.mgmt"]
+    assert ports == [f"{run}/tcp:192.0.2.9.mgmt", f"{run}/-h.mgmt"]
+
+
+def test_an_old_ovs_ofctl_is_asked_in_the_versions_that_it_knows(host: FakeHost, shell: list[str]) -> None:
+    """lib/ofp-util.c ofputil_versions_from_string ends the program before it asks anything."""
+    add_switch(host)
+    refusal = shlex.quote('ovs-ofctl: Unknown OpenFlow version: "OpenFlow14"')
+    refuse = f"echo {refusal} >&2; exit 1"
+    host.command("ovs-ofctl", f"""case "$*" in *OpenFlow14*) {refuse} ;; *) echo "answer $*" ;; esac""")
+    outcome = host.run(shell, *QUICK, "--snapshots", "2", "--quiet")
+    run = f"unix:{host.root}/var/run/openvswitch"
+    asked = [call for call in host.called("ovs-ofctl") if "OpenFlow14" in call]
+
+    assert len(asked) == 1
+    for name, version in (("dump-ports", 10), ("dump-flows", 10), ("meter-stats", 13)):
+        for n in (0, 1):
+            assert outcome.bundle.text(f"ovs-{name}", n).splitlines() == [
+                "@ br0",
+                f"answer -O OpenFlow{version} {name} {run}/br0.mgmt",
+                "@ br-int",
+                f"answer -O OpenFlow{version} {name} {run}/br-int.mgmt",
+            ]
+            capture = outcome.bundle.capture(f"ovs-{name}", n)
+            assert (capture["exit_status"], f"OpenFlow{version}" in capture["argv"]) == (0, True)
+
+
+def test_a_bridge_that_refuses_leaves_the_others_and_its_exit_status(host: FakeHost) -> None:
+    add_switch(host)
+    refusal = "version negotiation failed (we support version 0x01, peer supports version 0x04)"
+    host.command(
+        "ovs-ofctl",
+        f"""case "$*" in *br0.mgmt) echo {shlex.quote(refusal)} >&2; exit 1 ;; *) echo "answer" ;; esac""",
+    )
+    outcome = host.run(["dash"], *QUICK, "--snapshots", "1", "--quiet")
+
+    assert outcome.bundle.text("ovs-dump-flows").splitlines() == ["@ br-int", "answer"]
+    assert outcome.bundle.capture("ovs-dump-flows")["exit_status"] == 1
+    assert refusal in outcome.bundle.members["collector.log"].decode()
 
 
 def test_a_switch_that_does_not_answer_is_asked_once(host: FakeHost, shell: list[str]) -> None:
