@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vnetkb.kb.explain import Explainer, Explanation
+from vnetkb.kb.explain import Explainer, Explanation, near_to_text
 from vnetkb.kb.load import load_kb
 from vnetkb.parsers import ovs_datapath, ovs_interface
 
@@ -113,3 +113,67 @@ def test_every_number_of_a_port_names_the_code_of_open_vswitch() -> None:
     for counter in shown:
         assert re.search(r"\w+\(\)", counter.counted_when), counter.id
         assert re.search(r"(?:lib|vswitchd)/[\w-]+\.c", counter.counted_when), counter.id
+
+
+def test_a_statistic_that_only_resembles_another_is_not_taken_for_it() -> None:
+    for name in ("statistics:rx_undersize_packets", "rx_undersize_packets"):
+        found = EXPLAINER.explain(name)
+
+        assert not isinstance(found, Explanation), (name, found)
+        assert "ovs_port.rx_queue_packets" in {one.id for one in found}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("flows: 15", "ovs_datapath.flows"),
+        ("  flows: 0", "ovs_datapath.flows"),
+        ("lookups: hit:79510", "ovs_datapath.hit"),
+        ("collisions:0", "netdev.collisions"),
+        ("masks-cache: size:256", "ovs_datapath.masks_cache_size"),
+        ("rx_q0_good_packets=7", "ovs_port.rx_queue_packets"),
+        ("statistics          : {upcall_errors=0}", "ovs_vport.upcall_errors"),
+    ],
+)
+def test_a_copied_number_is_explained_by_its_name(line: str, expected: str) -> None:
+    found = EXPLAINER.explain(line)
+
+    assert isinstance(found, Explanation), found
+    assert found.id == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    sorted(
+        {
+            line.strip()
+            for file in (*FIXTURES.glob("ovs-*/ovs-datapath"), *FIXTURES.glob("written/ovs-datapath.*"))
+            for line in file.read_text(encoding="utf-8").splitlines()
+            if re.search(r":\s*[0-9?]", line) and not line.strip().startswith("port ")
+        }
+    ),
+)
+def test_every_copied_line_of_dpctl_show_is_told_number_by_number(line: str) -> None:
+    found = EXPLAINER.explain(line)
+    numbers = re.findall(r"[a-z/-]+:\s*[0-9?]", re.sub(r"\([^)]*\)", "", line))
+
+    if isinstance(found, Explanation):
+        assert len(numbers) == 1
+        assert SHOW in found.matched
+        return
+    assert {one.name.partition(":")[0] for one in found} == {SHOW}
+    # The rate of the cache is told with its hits.
+    assert len(found) in {len(numbers), len(numbers) - line.startswith("cache:")}
+    assert near_to_text(line, found).startswith("These numbers are in")
+
+
+def test_copied_lines_of_the_other_tools() -> None:
+    for line, tool, count in (
+        ("  port  1: rx pkts=0, bytes=0, drop=0, errs=0, frame=0, over=0, crc=0", "ovs-ofctl dump-ports", 7),
+        ("           tx pkts=8, bytes=648, drop=0, errs=0, coll=0", "ovs-ofctl dump-ports", 5),
+        ("statistics : {collisions=0, rx_bytes=1, rx_dropped=2}", "ovs-vsctl list Interface", 3),
+    ):
+        found = EXPLAINER.explain(line)
+
+        assert not isinstance(found, Explanation)
+        assert [one.name.partition(":")[0] for one in found] == [tool] * count

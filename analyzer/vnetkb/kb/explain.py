@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb import paths, wide
 from vnetkb.errors import UsageProblem
-from vnetkb.kb import kernels, model
+from vnetkb.kb import kernels, model, pasted
 from vnetkb.kb.address import Address, address, published
 from vnetkb.kb.verified import load_lines
 from vnetkb.language import Catalogue, Language, catalogue, mark, tr, tr_name
@@ -35,6 +35,7 @@ _WORDS = re.compile(r"[\u3400-\u9fff]|[^\W_\u3400-\u9fff]+")
 _NUMBERED = re.compile(r"\b(vnet|macvtap|tap)\d+\b")
 # Queues in names of statistics: `rx0_drops` is `rxN_drops`, `rx_q3_errors` is `rx_qN_errors`.
 _QUEUE = re.compile(r"\b([rt]x(?:_q|_priority)?|xsk_queue_)\d+_")
+_KEY = re.compile(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b", re.IGNORECASE)
 # A device in the words of a command, and the kind of its counters: `ip -s link show vnet3 TX dropped`.
 _DEVICE = re.compile(
     r"(?:\b(?:show|dev)\s+)*\b(?:(?P<tap>vnet\d+|tap[0-9a-f][\w-]*)|(?P<macvtap>macvtap\d+)|(?P<bond>bond\d+)"
@@ -140,8 +141,15 @@ class Explainer:
         self._lines = load_lines(paths.kb_dir()) if lines is None else lines
 
     def explain(self, name: str, kernel: str | None = None) -> Explanation | list[NearMatch]:
-        """Return what a name means, or what is like it if no one thing is meant."""
-        found = self._index.find(name)
+        """Return what a name means, or what is like it if no one thing is meant.
+
+        Of a line that was copied from a tool with its numbers it is what each of them is.
+        """
+        copied = pasted.names(name)
+        if len(copied) > 1:
+            return _unique(found[0] for one in copied if (found := self._index.find(one)))
+        found = self._index.find(*copied) if copied else []
+        found = found or self._index.find(name)
         if not found:
             return self._index.near(name)
         first = found[0]
@@ -198,6 +206,8 @@ def near_to_text(name: str, near: Sequence[NearMatch], width: int = WIDTH) -> st
         for each in near
     )
     heading = tr("No one thing is named {name}. Near it:", name=repr(name))
+    if len(pasted.names(name)) > 1:
+        heading = tr("These numbers are in {name}:", name=repr(name))
     return "\n".join([heading, *_rows_lines(rows, 2, width)]) + "\n"
 
 
@@ -245,10 +255,12 @@ class _Index:
         if hits:
             literal = name.strip().lower()
             return sorted(hits, key=lambda each: (each.literal != literal, *_order(each)))
+        # The name of a statistic is one word: what has another between its parts is another statistic.
+        keys = [f" {_plain(key)} " for key in _KEY.findall(name)]
         held = [
             replace(each, score=len(each.words - asked))
             for each in self._entries
-            if asked and asked <= each.words
+            if asked and asked <= each.words and all(key in f" {each.exact} " for key in keys)
         ]
         if not held:
             return []
