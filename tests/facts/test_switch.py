@@ -34,11 +34,13 @@ def table(*rows: Mapping[str, Any]) -> str:
 
 
 # Every Open vSwitch has these columns, empty where nothing watches.
-NO_MONITORING: dict[str, Any] = {"mirrors": [], "sflow": [], "netflow": [], "ipfix": []}
+NO_MONITORING: dict[str, Any] = {"mirrors": [], "sflow": [], "netflow": [], "ipfix": [], "protocols": []}
+ANY_VLAN: dict[str, Any] = {"tag": [], "trunks": [], "vlan_mode": [], "qos": []}
 
 
 def interface(name: str, number: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
-    return {"_uuid": f"#i{name}", "name": name, "type": "", "ofport": number, **more}
+    plain = {"type": "", "ofport": number, "statistics": {}, "ingress_policing_rate": 0}
+    return {"_uuid": f"#i{name}", "name": name, **plain, **more}
 
 
 def switch(
@@ -57,10 +59,11 @@ def switch(
     found["host/0/ovs-open-vswitch"] = table({"_uuid": "#o", "ovs_version": version})
     found["host/0/ovs-port"] = table(
         *(
-            {"_uuid": f"#p{name}", "name": name, "interfaces": f"#i{name}", **ports.get(name, {})}
+            {"_uuid": f"#p{name}", "name": name, "interfaces": f"#i{name}", **ANY_VLAN, **ports.get(name, {})}
             for name in names
         )
     )
+    found["host/0/ovs-sample-collectors"] = found["host/0/ovs-ipfix"] = table()
     found["host/0/ovs-bridge"] = table(
         NO_MONITORING
         | {
@@ -176,7 +179,7 @@ def test_a_tap_of_the_userspace_datapath_is_shown_the_other_way_round(tmp_path: 
 
 
 def mirror(sent: int, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - any value of OVSDB
-    columns = ("output_port", "output_vlan", "select_src_port", "select_dst_port")
+    columns = ("output_port", "output_vlan", "select_src_port", "select_dst_port", "select_vlan")
     chosen: dict[str, Any] = {key: [] for key in columns}
     row = {"_uuid": "#m", "name": "watch", "select_all": True, "statistics": {"tx_packets": sent}}
     return chosen | row | more
@@ -487,6 +490,196 @@ def test_an_alarm_that_means_loss_names_the_monitoring_that_counts_it(tmp_path: 
     )
 
 
+def alarm_text(
+    folder: Path, captures: Mapping[str, str | None], device: Device = VNET3, name: str = "vnet3"
+) -> str:
+    """What the report says of an alarm on the one finding of a port."""
+    shown = judge(Host([device], captures=captures), folder)
+    (finding,) = [one for one in shown.findings if one.subject.name.partition(" ")[0] == name]
+    assert finding.alarm is not None
+    return words.alarm(finding, finding.alarm)
+
+
+def sampled(rows: list[list[dict[str, Any]]], *, kind: str = "", **sflow: Any) -> dict[str, str]:  # noqa: ANN401
+    """A switch with sFlow on its bridge."""
+    captures = switch(rows, kind=kind)
+    bridge = json.loads(captures["host/0/ovs-bridge"])
+    bridge["data"][0][bridge["headings"].index("sflow")] = ["uuid", "#s"]
+    row = {"_uuid": "#s", "targets": "192.0.2.9:6343", "sampling": [], "polling": []}
+    return captures | {
+        "host/0/ovs-bridge": json.dumps(bridge),
+        "host/0/ovs-sflow": table(row | sflow),
+        "host/0/ovs-netflow": table(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "sFlow of br0 sends this number as ifOutDiscards to 192.0.2.9:6343 every 30 s."),
+        ({"polling": 0}, "its polling is 0, so it sends no counter of any port."),
+        ({"targets": []}, "sFlow of br0 has no target, so it sends nothing."),
+    ],
+)
+def test_what_sflow_sends_of_a_port(settings: dict[str, Any], said: str, tmp_path: Path) -> None:
+    text = alarm_text(tmp_path, sampled([[interface("vnet3", 1)]] * 2, **settings))
+
+    assert said in text
+    assert "every 0 s" not in text
+    assert "nobody" not in text
+
+
+def test_sflow_names_a_tap_of_the_userspace_datapath_as_open_vswitch_shows_it(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, type="tap")]] * 2
+    text = alarm_text(tmp_path, sampled(rows, kind="netdev"))
+
+    assert "as ifInDiscards to" in text
+    assert "ifOutDiscards" not in text
+
+
+def test_sflow_sends_what_open_vswitch_counts_twice(tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1, **statistics(tx_dropped=drops))] for drops in (0, 40)]
+    text = alarm_text(tmp_path, sampled(rows))
+
+    assert "which counts each packet twice, as ifOutDiscards to" in text
+    assert "sends this number" not in text
+
+
+def test_an_alarm_does_not_come_from_a_loss_that_no_counter_holds(tmp_path: Path) -> None:
+    log = "".join(LOG.format(at=START + at) for at in (1, 2, 3))
+    captures = sampled([[interface("vnet3", 1)]] * 2) | {"host/0/kernel-log": log}
+    text = alarm_text(tmp_path, captures, QUIET)
+
+    assert text.startswith("No counter of this port holds it")
+    assert "reader of its counters" not in text
+    assert "sends samples of packets and, every 30 s, counters of the port to 192.0.2.9:6343" in text
+    assert "this loss is in neither" in text
+
+
+def test_an_alarm_does_not_come_from_what_tc_alone_counts(tmp_path: Path) -> None:
+    captures = switch([[interface("vnet3", 1, ingress_policing_rate=1000)]] * 2)
+    for n in (0, 1):
+        captures[f"host/{n}/tc-qdisc"] = QDISCS.format(p=100 * n, d=18 * n)
+        captures[f"host/{n}/tc-filter"] = FILTER.format(p=100 * n, d=18 * n)
+    text = alarm_text(tmp_path, captures, Device("vnet3", (0, 0), (10, 900)))
+
+    assert "tc -s qdisc alone shows it" in text
+    assert "so the alarm comes" not in text
+
+
+VLANS = [
+    ({"tag": 100}, "copies its packets to vnet4"),
+    ({"tag": 7}, None),
+    ({"trunks": [7, 8]}, None),
+    ({"trunks": [100]}, "copies its packets to vnet4"),
+    ({"trunks": [7, 100]}, "copies those of its packets that are in the VLANs 100 to vnet4"),
+    ({}, "copies those of its packets that are in the VLANs 100 to vnet4"),
+    ({"tag": 100, "vlan_mode": "native-untagged", "trunks": [7]}, "copies those of its packets"),
+    ({"tag": 7, "trunks": [8], "vlan_mode": "native-tagged"}, None),
+]
+
+
+@pytest.mark.parametrize(("port", "said"), VLANS)
+def test_a_mirror_of_some_vlans(port: dict[str, Any], said: str | None, tmp_path: Path) -> None:
+    rows = [[interface("vnet3", 1), interface("vnet4", 2)]] * 2
+    captures = switch(rows, mirrors=[[mirror(5, output_port="#pvnet4", select_vlan=[100])]] * 2, vnet3=port)
+    text = alarm_text(tmp_path, captures | {"host/0/ovs-sflow": table(), "host/0/ovs-netflow": table()})
+
+    if said is None:
+        assert "Mirror watch" not in text
+        assert "No mirror, sFlow, NetFlow or IPFIX of Open vSwitch watches this port" in text
+    else:
+        assert f"Mirror watch of br0 {said}" in text
+
+
+@pytest.mark.parametrize(
+    ("port", "means", "said"),
+    [
+        (
+            {"tag": 7},
+            "unknown",
+            "All that it carries is in VLAN 7, to which mirror watch of br0 sends its copies",
+        ),
+        (
+            {},
+            "loss",
+            "It carries VLAN 7, to which mirror watch of br0 sends its copies: some of what it loses",
+        ),
+        ({"tag": 8}, "loss", None),
+    ],
+)
+def test_a_port_that_carries_the_vlan_of_the_copies(
+    port: dict[str, Any], means: str, said: str | None, tmp_path: Path
+) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2, mirrors=[[mirror(5, output_vlan=7)]] * 2, vnet3=port)
+    (finding,) = judge(Host([VNET3], captures=captures), tmp_path).findings
+
+    assert finding.alarm is not None
+    assert finding.alarm.means == means
+    assert (said or "Mirror watch of br0") in words.alarm(finding, finding.alarm)
+    assert ("carries" in words.alarm(finding, finding.alarm)) is (said is not None)
+
+
+def rules(*lines: str, bridge: str = "br0") -> str:
+    head = "cookie=0x0, duration=9.0s, table=0, n_packets=0, n_bytes=0, "
+    return f"@ {bridge}\nNXST_FLOW reply (xid=0x4):\n" + "".join(f" {head}{line}\n" for line in lines)
+
+
+SAMPLE = "priority=1 actions=sample(probability=9,collector_set_id=7,obs_domain_id=0,obs_point_id=0),NORMAL"
+COLLECTORS = {"_uuid": "#c", "bridge": "#b", "id": 7, "ipfix": "#x"}
+
+
+@pytest.mark.parametrize(
+    ("flow_rules", "sets", "said"),
+    [
+        (rules(SAMPLE), [COLLECTORS], "(set of collectors 7; such rules: 1)"),
+        (None, [COLLECTORS], "(set of collectors 7; such rules: not known)"),
+        (rules("actions=NORMAL"), [COLLECTORS], "No mirror, sFlow, NetFlow or IPFIX"),
+        (rules(SAMPLE), [], "No mirror, sFlow, NetFlow or IPFIX"),
+        (rules("actions=NORMAL"), None, "No mirror, sFlow, NetFlow or IPFIX"),
+        (rules(SAMPLE), None, "ovs-sample-collectors would tell"),
+        (None, None, "ovs-sample-collectors would tell"),
+    ],
+)
+def test_rules_that_sample_for_a_collector(
+    flow_rules: str | None, sets: list[dict[str, Any]] | None, said: str, tmp_path: Path
+) -> None:
+    captures: dict[str, str | None] = dict(switch([[interface("vnet3", 1)]] * 2))
+    captures["host/0/ovs-ipfix"] = table({"_uuid": "#x", "targets": "192.0.2.8:4739", "sampling": []})
+    captures["host/0/ovs-sample-collectors"] = None if sets is None else table(*sets)
+    captures |= {f"host/{n}/ovs-dump-flows": flow_rules for n in (0, 1) if flow_rules is not None}
+
+    assert said in alarm_text(tmp_path, captures)
+
+
+@pytest.mark.parametrize(
+    ("protocols", "capture", "told"),
+    [
+        ([], "ovs-dump-flows", True),
+        (["OpenFlow13"], "ovs-dump-flows", True),
+        ([], "ovs-meter-stats", True),
+        (["OpenFlow13"], "ovs-meter-stats", True),
+        (["OpenFlow10"], "ovs-meter-stats", False),
+        (["OpenFlow13"], "ovs-dump-ports", True),
+    ],
+)
+def test_a_bridge_that_gave_no_answer_is_named(
+    protocols: list[str], capture: str, told: object, tmp_path: Path
+) -> None:
+    captures = switch([[interface("vnet3", 1)]] * 2)
+    bridges = json.loads(captures["host/0/ovs-bridge"])
+    bridges["data"][0][bridges["headings"].index("protocols")] = ["set", protocols]
+    captures["host/0/ovs-bridge"] = json.dumps(bridges)
+    answer = {"ovs-dump-flows": rules(bridge="br9"), "ovs-dump-ports": "@ br9\nOFPST_PORT reply: 0 ports\n"}
+    captures |= {f"host/{n}/{capture}": answer.get(capture, "@ br9\n") for n in (0, 1)}
+    shown = judge(Host([VNET3], captures=captures), tmp_path)
+
+    said = [one.text for one in shown.notices if one.subject == "br0" and "gave no answer" in one.text]
+    assert [text.startswith(f"it gave no answer in host/0/{capture}: what") for text in said] == [
+        True
+    ] * bool(told)
+
+
 def test_an_alarm_on_a_mirrors_output_port_means_copies(tmp_path: Path) -> None:
     finding = watched(
         tmp_path, VNET3, [mirror(5, output_port="#pvnet3")], [mirror(25, output_port="#pvnet3")]
@@ -691,7 +884,7 @@ def test_a_switch_of_each_old_layout_is_read_and_its_doubling_told(
     }
     captures["host/0/ovs-version"] = (WRITTEN / f"ovs-version.ovs-{version}").read_text(encoding="utf-8")
     ids = {name: f"00000000-0000-4000-8000-{number:012x}" for name, number in IDS.items()}
-    ports = [{"_uuid": f"#p{name}", "name": name, "interfaces": one} for name, one in ids.items()]
+    ports = [{"_uuid": f"#p{name}", "name": name, "interfaces": one} | ANY_VLAN for name, one in ids.items()]
     captures["host/0/ovs-port"] = table(*ports)
     bridge = {"_uuid": "#b", "name": "br0", "datapath_type": "", "ports": [f"#p{name}" for name in ids]}
     captures["host/0/ovs-bridge"] = table(NO_MONITORING | bridge)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from facts.test_switch import flows, interface, mirror, switch, table
+from facts.test_switch import ANY_VLAN, flows, interface, mirror, switch, table
 from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.facts import build
@@ -16,7 +16,7 @@ from vnetkb.facts.device import DeviceFacts
 from vnetkb.facts.path import path_to
 from vnetkb.facts.tables import Tables
 from vnetkb.facts.topology import Topology
-from vnetkb.facts.ways import refusal
+from vnetkb.facts.ways import refusal, vlan_doubt
 from vnetkb.kb.load import load_kb
 
 PORTS = ("vnet0", "vnet1", "vnet2", "mon0")
@@ -143,3 +143,147 @@ def test_flows_tell_how_much_took_the_way_and_that_nothing_did(tmp_path: Path) -
         (rules,) = [point for point in path.points if point.id == "rules"]
         assert rules.value("passed") == sent
         assert bool(path.note) is noted
+
+
+def rules(bridge: str, *actions: str) -> str:
+    head = "cookie=0x0, duration=9.0s, table=0, n_packets=0, n_bytes=0, priority=1"
+    lines = "".join(f" {head} actions={one}\n" for one in actions)
+    return f"@ {bridge}\nNXST_FLOW reply (xid=0x4):\n{lines}"
+
+
+def tagged(first: dict[str, Any], second: dict[str, Any], *actions: str) -> dict[str, str]:
+    """Ports vnet0 and vnet1 of br0 with these settings, and the rules of br0."""
+    rows = [interface("vnet0", 1), interface("vnet1", 2)]
+    captures = switch([rows] * 2, vnet0=first, vnet1=second)
+    return captures | {f"host/{n}/ovs-dump-flows": rules("br0", *actions) for n in (0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "leads"),
+    [
+        ({"tag": 10}, {"tag": 20}, False),
+        ({"tag": 10}, {"tag": 10}, True),
+        ({"tag": 10}, {}, True),
+        ({"tag": 10}, {"trunks": [20, 30]}, False),
+        ({"trunks": [10, 20]}, {"trunks": [20, 30]}, True),
+        ({"tag": 10, "vlan_mode": "native-untagged", "trunks": [30]}, {"tag": 10}, True),
+        ({"tag": 10, "vlan_mode": "native-tagged", "trunks": [30]}, {"tag": 30}, True),
+        ({"tag": 10, "vlan_mode": "native-tagged", "trunks": [30]}, {"tag": 20}, False),
+        ({"tag": 10, "vlan_mode": "dot1q-tunnel"}, {"tag": 10}, True),
+        ({"vlan_mode": "access"}, {}, True),
+        ({"vlan_mode": "access"}, {"tag": 10}, False),
+        ({}, {}, True),
+    ],
+)
+def test_ports_in_different_vlans_are_not_joined(
+    first: dict[str, Any], second: dict[str, Any], leads: object, tmp_path: Path
+) -> None:
+    said = refusal(topology(tmp_path, tagged(first, second, "NORMAL"), ("vnet0", "vnet1")), "vnet0", "vnet1")
+
+    assert (said is None) is leads, said
+    assert said is None or "every rule of br0 forwards with NORMAL" in said
+
+
+@pytest.mark.parametrize(
+    ("actions", "refused"),
+    [
+        (("NORMAL", "drop"), True),
+        (("resubmit(,1)", "ct(commit,table=2)", "goto_table:3", "NORMAL"), True),
+        (("output:2",), False),
+        (("mod_vlan_vid:20,NORMAL",), False),
+        (("strip_vlan,NORMAL", "NORMAL"), False),
+        ((), False),
+    ],
+)
+def test_rules_that_pass_vlans_by_refuse_nothing(
+    actions: tuple[str, ...], refused: object, tmp_path: Path
+) -> None:
+    captures = tagged({"tag": 10}, {"tag": 20}, *actions)
+    joined = topology(tmp_path, captures, ("vnet0", "vnet1"))
+
+    assert (refusal(joined, "vnet0", "vnet1") is not None) is refused
+    assert vlan_doubt(joined, "vnet0", "vnet1").startswith(
+        "no VLAN that vnet0 carries (10) leads to one that vnet1 carries (20)"
+    )
+
+
+def test_what_a_flow_did_is_stronger_than_vlans(tmp_path: Path) -> None:
+    captures = tagged({"tag": 10}, {"tag": 20}, "NORMAL") | {
+        f"host/{n}/ovs-datapath-flows": flows((1, 100 + 30 * n, "vnet1")).replace("eth0", "vnet0")
+        for n in (0, 1)
+    }
+    assert refusal(topology(tmp_path, captures, ("vnet0", "vnet1")), "vnet0", "vnet1") is None
+
+
+PATCHES = {
+    "one": interface(
+        "pa", 2, type="patch", options={"peer": "pb"}, statistics={"rx_packets": 5, "tx_packets": 9}
+    ),
+    "two": interface(
+        "pb", 2, type="patch", options={"peer": "pa"}, statistics={"rx_packets": 9, "tx_packets": 5}
+    ),
+}
+
+
+def bridged(**ports: dict[str, Any]) -> dict[str, str]:
+    """Bridges br0 with vnet0 and br1 with vnet1, joined by pa and pb; settings of ports by name."""
+    captures = two_bridges(**PATCHES)
+    table_of_ports = [
+        {"_uuid": f"#p{name}", "name": name, "interfaces": f"#i{name}", **ANY_VLAN, **ports.get(name, {})}
+        for name in ("vnet0", "vnet1", "pa", "pb")
+    ]
+    captures["host/0/ovs-port"] = table(*table_of_ports)
+    both = rules("br0", "NORMAL") + rules("br1", "NORMAL")
+    return captures | {f"host/{n}/ovs-dump-flows": both for n in (0, 1)}
+
+
+def test_the_way_over_patch_ports_is_drawn(tmp_path: Path) -> None:
+    host = Host([Device("vnet0"), Device("vnet1")], captures=bridged())
+    bundle = read_bundle(host.write(tmp_path))
+    observations = build(bundle, load_kb())
+    devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
+    path = path_to(devices["vnet1"], "tx_dropped", 10.0, devices["vnet0"])
+
+    assert path is not None
+    assert [(point.kind, point.name) for point in path.points if point.kind in {"ovs_bridge", "patch"}] == [
+        ("ovs_bridge", "br0"),
+        ("patch", "pa"),
+        ("patch", "pb"),
+        ("ovs_bridge", "br1"),
+    ]
+    assert len({point.id for point in path.points}) == len(path.points)
+    patches = [count for point in path.points if point.kind == "patch" for count in point.counts]
+    assert [(count.counter, count.value, count.of_all) for count in patches] == [
+        ("ovs_port.tx_packets", 0, True),
+        ("ovs_port.rx_packets", 0, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ports", "leads"),
+    [
+        ({}, True),
+        ({"vnet0": {"tag": 10}, "vnet1": {"tag": 10}}, True),
+        ({"vnet0": {"tag": 10}, "vnet1": {"tag": 20}}, False),
+        ({"vnet0": {"tag": 10}, "vnet1": {"tag": 20}, "pa": {"tag": 10}, "pb": {"tag": 20}}, True),
+        ({"vnet0": {"tag": 10}, "vnet1": {"tag": 10}, "pa": {"trunks": [20]}}, False),
+        ({"vnet0": {"tag": 10}, "vnet1": {"tag": 10}, "pb": {"trunks": [20, 10]}}, True),
+    ],
+)
+def test_patch_ports_carry_vlans_as_they_are_set(
+    ports: dict[str, dict[str, Any]], leads: object, tmp_path: Path
+) -> None:
+    said = refusal(topology(tmp_path, bridged(**ports), ("vnet0", "vnet1")), "vnet0", "vnet1")
+
+    assert (said is None) is leads, said
+
+
+@pytest.mark.parametrize(("tag", "leads"), [(100, True), (7, False), ([], True)])
+def test_a_mirror_of_some_vlans_copies_no_others(tag: object, leads: object, tmp_path: Path) -> None:
+    rows = [*(interface(name, n) for n, name in enumerate(PORTS, 1))]
+    watching = mirror(5, output_port="#pmon0", select_vlan=[100])
+    captures = switch([rows] * 2, mirrors=[[watching]] * 2, vnet0={"tag": tag})
+    said = refusal(topology(tmp_path, captures), "vnet0", "mon0")
+
+    assert (said is None) is leads, said
+    assert said is None or "copies only what is in the VLANs 100, and vnet0 carries 7" in said

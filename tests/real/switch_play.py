@@ -132,11 +132,32 @@ def add_monitoring() -> None:
     run("ovs-ofctl", "add-flow", "br0", f"priority=100,dl_type={DROPPED:#x},actions=drop")
 
 
+def add_second_bridge() -> None:
+    """Bridges that speak OpenFlow 1.3 alone, joined by patch ports, with VLANs and a rule that samples."""
+    for one, other, peer in (("br0", "p0", "p1"), ("br1", "p1", "p0")):
+        run("ovs-vsctl", "--may-exist", "add-br", one, "--", "set", "bridge", one, "datapath_type=netdev")
+        run("ovs-vsctl", "set", "bridge", one, "protocols=OpenFlow13")
+        run(
+            "ovs-vsctl", "add-port", one, other,
+            "--", "set", "interface", other, "type=patch", f"options:peer={peer}",
+        )  # fmt: skip
+    run("ovs-vsctl", "set", "port", "vnet0", "tag=10")
+    run("ovs-vsctl", "add-port", "br1", "vnet1", "--", "add-port", "br1", "tagged", "tag=20")
+    run(
+        "ovs-vsctl", "--", "--id=@i", "create", "ipfix", 'targets="127.0.0.1:4739"',
+        "--", "--id=@b", "get", "bridge", "br0",
+        "--", "create", "flow_sample_collector_set", "id=7", "bridge=@b", "ipfix=@i",
+    )  # fmt: skip
+    sample = "sample(probability=65535,collector_set_id=7,obs_domain_id=1,obs_point_id=1),NORMAL"
+    for rule in (f"priority=100,dl_type={DROPPED:#x},actions=drop", f"dl_type={PASSED:#x},actions={sample}"):
+        run("ovs-ofctl", "-O", "OpenFlow13", "add-flow", "br0", rule)
+
+
 def play(folder: Path, scene: str) -> dict[str, object]:
     """Set the scene, collect, and return what happened."""
     run("mount", "-t", "sysfs", "sysfs", "/sys")
     run("ip", "link", "set", "lo", "up")
-    taps = {open_tap(name): name for name in ("vnet0", "vnet1")}
+    taps = {open_tap(name): name for name in ("vnet0", "vnet1", "tagged")}
     # Held and never read, so that its ring fills up.
     unread = open_tap("mon0")
     run("ip", "link", "set", "mon0", "txqueuelen", "10")
@@ -151,11 +172,14 @@ def play(folder: Path, scene: str) -> dict[str, object]:
     collector.start()
     try:
         run("ovs-vsctl", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev")
-        for name in ("vnet0", "vnet1", "uplink", *(("mon0",) if scene == "watched" else ())):
+        more = {"watched": ("vnet1", "mon0"), "bridges": ("mon0",), "healthy": ("vnet1",)}[scene]
+        for name in ("vnet0", "uplink", *more):
             run("ovs-vsctl", "add-port", "br0", name)
         if scene == "watched":
             add_monitoring()
-        sender = Sender("wire", (PASSED, DROPPED) if scene == "watched" else (PASSED,))
+        if scene == "bridges":
+            add_second_bridge()
+        sender = Sender("wire", (PASSED,) if scene == "healthy" else (PASSED, DROPPED))
         time.sleep(1)
         sender.start()
         time.sleep(REFRESH_S)

@@ -18,18 +18,21 @@ import pytest
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
+from vnetkb.facts.device import DeviceFacts
+from vnetkb.facts.path import path_in
 from vnetkb.facts.tables import Tables
 from vnetkb.facts.topology import Topology
+from vnetkb.facts.ways import refusal
 from vnetkb.kb.load import load_kb
 from vnetkb.report.as_json import document
 
 PLAY = Path(__file__).with_name("switch_play.py")
-SCENES = ("watched", "healthy")
+SCENES = ("watched", "healthy", "bridges")
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
-    """Return for each scene what really happened, with the path of the bundle; both are played at once."""
+    """Return for each scene what really happened, with the path of the bundle; all are played at once."""
     if os.geteuid() != 0 or not shutil.which("ovs-vsctl") or not Path("/dev/net/tun").exists():
         pytest.skip("REAL SWITCH NOT TESTED: it needs root, /dev/net/tun and Debian's openvswitch-switch")
     folders = {scene: tmp_path_factory.mktemp(scene) for scene in SCENES}
@@ -65,7 +68,7 @@ def found(truth: dict[str, Any], name: str) -> dict[str, Any]:
 def test_a_healthy_switch_gives_no_finding(played: dict[str, dict[str, Any]]) -> None:
     truth = played["healthy"]
 
-    assert min(truth["came"].values()) >= truth["sent"]["0x88b6"] > 0
+    assert min(truth["came"][name] for name in ("vnet0", "vnet1")) >= truth["sent"]["0x88b6"] > 0
     assert report(truth)["findings"] == []
 
 
@@ -117,6 +120,52 @@ def test_the_rule_that_drops_is_found_and_the_ports_are_not_blamed(played: dict[
     assert 0 < finding["symptom"]["delta"] <= truth["sent"]["0x88b5"]
     assert {each["subject"]["name"] for each in report(truth)["findings"]} == {"br0", "mon0"}
     assert max(truth["came"].values()) < truth["sent"]["0x88b6"] + 40
+
+
+def test_bridges_that_speak_one_version_of_openflow_are_read(played: dict[str, dict[str, Any]]) -> None:
+    truth = played["bridges"]
+    tables = Tables(read_bundle(Path(truth["bundle"])))
+    finding = found(truth, "br0")
+
+    assert truth["came"]["vnet1"] >= truth["sent"]["0x88b6"] > 0
+    for name in ("ovs-dump-ports", "ovs-dump-flows", "ovs-meter-stats"):
+        for n in (0, 1):
+            assert Topology(tables).switch.blocks(name, n) == frozenset({"br0", "br1"})
+            capture = tables.bundle.capture(name, n)
+            assert capture is not None
+            assert capture.exit_status == 0
+    assert (finding["cause"], finding["verdict"]) == ("ovs-flow-drop", "confirmed")
+    assert 0 < finding["symptom"]["delta"] <= truth["sent"]["0x88b5"]
+    assert [one for one in report(truth)["notices"] if "no answer" in one["text"]] == []
+
+
+def test_rules_that_sample_for_ipfix_are_told_as_monitoring(played: dict[str, dict[str, Any]]) -> None:
+    alarm = found(played["bridges"], "mon0")["alarm"]
+
+    (ipfix,) = alarm["watched_by"]
+    assert (ipfix["kind"], ipfix["name"], ipfix["rules"]) == ("IPFIX", "7", 1)
+    assert ipfix["targets"] == ["127.0.0.1:4739"]
+    assert "what rules with a sample action choose" in alarm["text"]
+
+
+def test_the_path_leads_over_patch_ports_where_a_vlan_does(played: dict[str, dict[str, Any]]) -> None:
+    truth = played["bridges"]
+    kb = load_kb()
+    observations = build(read_bundle(Path(truth["bundle"])), kb)
+    topology = Topology(Tables(read_bundle(Path(truth["bundle"]))))
+    devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
+    path = path_in(observations, devices["vnet1"], devices["uplink"])
+
+    assert path is not None
+    names = [point.name for point in path.points if point.kind in {"ovs_bridge", "patch", "veth"}]
+    assert names == ["uplink", "br0", "p0", "p1", "br1"]
+    patches = [point for point in path.points if point.kind == "patch"]
+    assert all((point.counts[0].value or 0) > 0 for point in patches), patches
+    assert refusal(topology, "uplink", "vnet1") is None
+    assert "no VLAN that vnet0 carries (10) leads to one that tagged carries (20)" in str(
+        refusal(topology, "vnet0", "tagged")
+    )
+    assert truth["came"]["tagged"] < 40
 
 
 def test_ports_bridge_and_mirror_are_joined(played: dict[str, dict[str, Any]]) -> None:

@@ -255,16 +255,21 @@ def _alarm(observation: Observation, kb: KnowledgeBase, harm: Harm) -> Alarm | N
     if observation.watches is None:
         return None
     field = (observation.symptom.counter or "").partition(".")[2]
-    counter = kb.counters.get(f"ovs_port.{field}")
+    seen = observation.seen_as
+    counter = kb.counters.get(f"ovs_port.{seen.name}")
     names = [each.name for each in counter.names if each.tool == SAMPLER] if counter is not None else []
     copies = harm is not Harm.UNKNOWN and not field.startswith("rx_")
     if copies and any(watch.role == "output" for watch in observation.watches):
         means = "copy"
     elif harm is Harm.HARMLESS:
         means = "noise"
+    elif any(watch.role == "carrier" and not watch.vlans for watch in observation.watches):
+        # All that it carries is in the VLAN of the copies.
+        means = "unknown"
     else:
         means = "unknown" if harm is Harm.UNKNOWN else "loss"
-    return Alarm(means, observation.watches, names[0] if names else None, observation.not_told)
+    counted_as = names[0] if names else None
+    return Alarm(means, observation.watches, counted_as, observation.not_told, seen.held, seen.times)
 
 
 def _scope(observation: Observation, kb: KnowledgeBase, cause: Rule | None) -> tuple[str, str] | None:

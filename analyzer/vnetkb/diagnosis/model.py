@@ -89,6 +89,8 @@ class Alarm(NamedTuple):
             (nobody is harmed) or ``unknown``.
         watches: Which monitoring of Open vSwitch watches the port.
         counted_as: Name that sFlow's counter samples give the number; None where they do not hold it.
+        held: Whether a counter of the port holds the loss at all; where none does, they stand still.
+        times: How often Open vSwitch counts each packet in its copy of the number; None where that is open.
         not_told: Captures that would tell what else watches the port; empty where all of it is known.
     """
 
@@ -96,6 +98,8 @@ class Alarm(NamedTuple):
     watches: tuple[Watch, ...]
     counted_as: str | None
     not_told: tuple[str, ...] = ()
+    held: bool = True
+    times: int | None = 1
 
 
 class Finding(NamedTuple):

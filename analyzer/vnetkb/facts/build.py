@@ -26,6 +26,7 @@ from vnetkb.facts import (
     silent_bridge,
     silent_switch,
     softnet,
+    switch_gaps,
     tap_device,
     tap_guest,
     tap_reader,
@@ -130,6 +131,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
     notices += outside.notices(topology)
     notices += many.notice(topology, unseen)
     notices += monitoring.notices(topology)
+    notices += switch_gaps.notices(topology)
     notices += [_remade(device) for device in devices if device.kind == "tap" and device.same_device is False]
     notices += [notice for observation in observations for notice in disagreements(observation)]
     return Observations(
@@ -150,7 +152,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
         behaviours_from=rest_on(kb, tables),
         unseen=unseen,
         notices=tuple(notices),
-        missing_captures=_missing(bundle, kb),
+        missing_captures=_missing(bundle, kb, topology),
         taken=Taken(
             bundle.name,
             bundle.sha256,
@@ -194,7 +196,7 @@ def _timeline(tables: Tables, topology: Topology, devices: Iterable[DeviceFacts]
     return timeline
 
 
-def _missing(bundle: Bundle, kb: KnowledgeBase) -> tuple[str, ...]:
+def _missing(bundle: Bundle, kb: KnowledgeBase, topology: Topology) -> tuple[str, ...]:
     """Captures that a fact needs and that the bundle lacks.
 
     Unless the host simply has nothing of the kind.
@@ -208,7 +210,7 @@ def _missing(bundle: Bundle, kb: KnowledgeBase) -> tuple[str, ...]:
                 if c.id in needed
                 and bundle.data(c.id, c.snapshot, c.scope) is None
                 and not (c.absent is not None and c.absent.reason in BY_CHOICE)
-            }
+            }.union(switch_gaps.not_taken(topology, bundle, needed))
         )
     )
 

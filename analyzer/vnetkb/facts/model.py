@@ -138,23 +138,42 @@ class Watch(NamedTuple):
         kind: ``mirror``, ``sFlow``, ``NetFlow`` or ``IPFIX``.
         name: Name of a mirror; empty for the others.
         bridge: The bridge that it is set on.
-        role: ``output`` for the port that gets a mirror's copies, ``source`` for a port that is watched.
+        role: ``output`` for the port that gets a mirror's copies, ``source`` for a port that is watched,
+            ``carrier`` for one that carries the VLAN to which a mirror sends its copies.
         captures: Members that tell of it.
         targets: Ports or collectors that get what it sees.
         one_in: It samples one packet in so many; None where it samples none or all.
         every_s: It sends the port's counters every so many seconds; None where it sends none.
         packets: Copies that a mirror sent between the snapshots; None when not known.
+        vlans: Only what is in these VLANs is watched, of which the port may carry others too; empty for all.
+        rules: So many rules of the bridge choose what is sampled; None where the whole bridge is.
     """
 
     kind: str
     name: str
     bridge: str
-    role: Literal["output", "source"]
+    role: Literal["output", "source", "carrier"]
     captures: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     one_in: int | None = None
     every_s: float | None = None
     packets: int | None = None
+    vlans: tuple[int, ...] = ()
+    rules: int | None = None
+
+
+class SeenAs(NamedTuple):
+    """How Open vSwitch and its sFlow show the counter of a loss.
+
+    Attributes:
+        held: Whether a counter of the port holds the loss at all; else all of them stand still.
+        name: Open vSwitch's name for it; None where it has none, or that is not known.
+        times: How often it counts each packet; None where once and twice are both possible.
+    """
+
+    held: bool = True
+    name: str | None = None
+    times: int | None = 1
 
 
 class Observation(NamedTuple):
@@ -170,6 +189,7 @@ class Observation(NamedTuple):
         scopes: What the subject shares with others, by kind: vm, cpus, bridge, host.
         watches: Monitoring of Open vSwitch that watches it; None for what is no port of a bridge of it.
         not_told: Captures that would tell what else watches it; empty where all of it is known.
+        seen_as: How Open vSwitch shows the counter.
     """
 
     subject: Subject
@@ -182,6 +202,7 @@ class Observation(NamedTuple):
     picture: Picture | None = None
     watches: tuple[Watch, ...] | None = None
     not_told: tuple[str, ...] = ()
+    seen_as: SeenAs = SeenAs()
 
 
 class HostSummary(NamedTuple):

@@ -18,7 +18,7 @@ DROP = "drop"
 
 
 def subjects(topology: Topology) -> Iterator[BridgeFacts]:
-    """Yield every bridge of which rules or meters were taken."""
+    """Yield every bridge, also one that gave no answer: of that one nothing is known."""
     tables = topology.tables
     names = {
         row.bridge
@@ -26,6 +26,7 @@ def subjects(topology: Topology) -> Iterator[BridgeFacts]:
         for capture in ("ovs-dump-flows", "ovs-meter-stats")
         for row in tables.get(capture, n) or ()
     }
+    names |= {str(row["name"]) for row in tables.once("ovs-bridge") or ()}
     yield from (BridgeFacts(name, topology) for name in sorted(names))
 
 
@@ -72,6 +73,12 @@ class BridgeFacts(PlainSource):
                 found.append((row, moved))
         return tuple(found)
 
+    @cached_property
+    def rules_unread(self) -> bool:
+        """Whether a snapshot holds no answer of it, so that 0 is not known."""
+        switch, capture = self.topology.switch, "ovs-dump-flows"
+        return any(self.name not in (switch.blocks(capture, n) or ()) for n in self.tables.snapshots)
+
     @property
     def dropped(self) -> int:
         """Packets that rules without an action dropped between the snapshots."""
@@ -79,17 +86,18 @@ class BridgeFacts(PlainSource):
 
 
 def _rules(source: BridgeFacts) -> Fact:
-    capture = "ovs-dump-flows"
-    if not source.tables.paths(capture):
-        return Fact("bridge.drop_rules", missing=(capture,), why_unknown=source.why(capture))
-    return Fact("bridge.drop_rules", len(source.dropping), captures=source.tables.paths(capture))
+    return _of_rules(source, "bridge.drop_rules", len(source.dropping))
 
 
 def _by_rules(source: BridgeFacts) -> Fact:
+    return _of_rules(source, "bridge.dropped_by_rules", source.dropped)
+
+
+def _of_rules(source: BridgeFacts, name: str, value: int) -> Fact:
     capture = "ovs-dump-flows"
-    if not source.tables.paths(capture):
-        return Fact("bridge.dropped_by_rules", missing=(capture,), why_unknown=source.why(capture))
-    return Fact("bridge.dropped_by_rules", source.dropped, captures=source.tables.paths(capture))
+    if source.rules_unread:
+        return Fact(name, missing=(capture,), why_unknown=source.why(capture))
+    return Fact(name, value, captures=source.tables.paths(capture))
 
 
 def _metered(source: BridgeFacts) -> Fact:

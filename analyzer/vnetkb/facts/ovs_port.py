@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vnetkb.facts import ovs_twice
 from vnetkb.facts.device import provides
 from vnetkb.facts.model import Fact
+from vnetkb.facts.vlans import carried
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ def _of_port(
     """Register a fact that is known of ports of Open vSwitch only."""
 
     def compute(device: DeviceFacts) -> Fact:
-        if device.name not in device.topology.switch.interfaces:
+        switch = device.topology.switch
+        if device.name not in switch.interfaces:
+            missing = switch.joining_unread(device.name)
             why = tr("it is no port of Open vSwitch, as far as the bundle shows")
-            return Fact(name, why_unknown=why)
+            return Fact(name, missing=missing, why_unknown=device.why(missing[0]) if missing else why)
         value = read(device)
         paths = tuple(path for capture in captures for path in device.tables.paths(capture))
         if value is None:
@@ -38,8 +41,9 @@ def _of_port(
     return compute
 
 
-def _type(device: DeviceFacts) -> str:
-    return str(device.topology.switch.interfaces[device.name].get("type") or "") or "system"
+def _type(device: DeviceFacts) -> str | None:
+    row = device.topology.switch.interfaces[device.name]
+    return (str(row["type"] or "") or "system") if "type" in row else None
 
 
 def _number(key: str) -> Callable[[DeviceFacts], int | None]:
@@ -52,7 +56,7 @@ def _number(key: str) -> Callable[[DeviceFacts], int | None]:
 
 def _has_qos(device: DeviceFacts) -> bool | None:
     port = device.topology.switch.port(device.name)
-    return None if port is None else port.get("qos") not in (None, [])
+    return None if port is None or "qos" not in port else port["qos"] != []
 
 
 def _is_mirror_output(device: DeviceFacts) -> bool | None:
@@ -62,19 +66,26 @@ def _is_mirror_output(device: DeviceFacts) -> bool | None:
     return None if switch.unread(device.name, "mirrors") else False
 
 
-def _mirrors_unread(device: DeviceFacts) -> bool:
-    return bool(device.topology.switch.unread(device.name, "mirrors"))
+@provides("ovs.mirrors_unread")
+def _mirrors_unread(device: DeviceFacts) -> Fact:
+    """Known of any device: one whose bridge is not known may be a mirror's output as well."""
+    name, switch = "ovs.mirrors_unread", device.topology.switch
+    missing = switch.unread(device.name, "mirrors")
+    if not missing and device.name not in switch.interfaces:
+        return Fact(name, why_unknown=tr("it is no port of Open vSwitch, as far as the bundle shows"))
+    paths = tuple(path for capture in TABLES for path in device.tables.paths(capture))
+    return Fact(name, bool(missing), captures=paths)
 
 
 def _gets_mirrored_vlan(device: DeviceFacts) -> bool | None:
     switch = device.topology.switch
     if switch.unread(device.name, "mirrors"):
         return None
-    bridge, port = switch.bridge_of.get(device.name), switch.port(device.name) or {}
+    bridge, own = switch.bridge_of.get(device.name), carried(switch.port(device.name))
     vlans = {m.output_vlan for m in switch.mirrors if m.bridge == bridge and m.output_vlan is not None}
-    tag, trunks = port.get("tag"), port.get("trunks")
-    carries = {tag} if isinstance(tag, int) else {v for v in trunks or () if isinstance(v, int)}
-    return bool(vlans) and (not carries or bool(vlans & carries))
+    if vlans and own is None:
+        return None
+    return own is not None and bool(vlans & own.vlans)
 
 
 def _copies(device: DeviceFacts) -> int | None:
@@ -89,7 +100,6 @@ _of_port("ovs.policing_rate", ("ovs-interface",), _number("ingress_policing_rate
 _of_port("ovs.policing_packets", ("ovs-interface",), _number("ingress_policing_kpkts_rate"))
 _of_port("ovs.has_qos", ("ovs-interface", "ovs-port"), _has_qos)
 _of_port("ovs.is_mirror_output", (*TABLES, "ovs-mirror"), _is_mirror_output)
-_of_port("ovs.mirrors_unread", TABLES, _mirrors_unread)
 _of_port("ovs.gets_mirrored_vlan", (*TABLES, "ovs-mirror"), _gets_mirrored_vlan)
 _of_port("ovs.tx_errors", ("sysfs-net",), lambda device: device.between_snapshots("tx_errors"))
 _of_port("ovs.mirror_copies", ("ovs-mirror",), _copies)

@@ -105,7 +105,7 @@ def shown(device: DeviceFacts) -> Shown | None:
     """
     switch = device.topology.switch
     row = switch.interfaces.get(device.name)
-    if row is None or row.get("type") or switch.datapath_type(device.name) != KERNEL:
+    if row is None or row.get("type", KERNEL) or switch.datapath_type(device.name) != KERNEL:
         return None
     if device.same_device is False:
         return None

@@ -16,6 +16,8 @@ from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guest_subjects import WindowsNic
 from vnetkb.facts.qdisc import losing
 from vnetkb.facts.tap_guest import guest_of
+from vnetkb.facts.vlans import ways
+from vnetkb.facts.ways import vlan_doubt
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -208,7 +210,15 @@ def _unused(since: DeviceFacts, to: str) -> str:
     switch = since.topology.switch
     if switch.bridge_of.get(since.name) is None or to not in switch.bridge_of:
         return ""
-    if switch.sent_by_flows(to, since.name) != 0:
+    took = switch.sent_by_flows(to, since.name)
+    doubt = "" if took else vlan_doubt(since.topology, since.name, to)
+    if doubt:
+        return tr(
+            "{doubt}: only a rule that outputs to a port itself, or changes the VLAN, leads this way, and no "
+            "packet was seen to take it",
+            doubt=doubt,
+        )
+    if took != 0:
         return ""
     return tr(
         "no flow of the datapath led from {since} to {to} between the snapshots: the settings allow this "
@@ -276,16 +286,54 @@ def switch_points(topology: Topology, port: str, since: str | None = None) -> tu
         for datapath in ovs_datapath.subjects(topology)
         if datapath.name.partition("@")[0] == kind
     ]
-    rules = tables.paths("ovs-dump-flows")
-    dropped = next((one.dropped for one in ovs_bridge.subjects(topology) if one.name == bridge), None)
-    if len(rules) < 2:  # noqa: PLR2004
-        dropped = None
-    why = "" if dropped is not None else tr("the rules of both ends were not taken")
-    lost = PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why, of_all=True)
+    hops = (ways(switch, since, port).hops or ()) if since is not None else ()
+    for hop in hops:
+        points += [
+            PathPoint(
+                f"rules of {hop.bridge}",
+                "ovs_bridge",
+                hop.bridge,
+                "",
+                (_dropped_by_rules(topology, hop.bridge),),
+            ),
+            PathPoint(
+                f"patch {hop.leaves}", "patch", hop.leaves, "", (_of_patch(topology, hop.leaves, "tx"),)
+            ),
+            PathPoint(
+                f"patch {hop.enters}", "patch", hop.enters, "", (_of_patch(topology, hop.enters, "rx"),)
+            ),
+        ]
+    lost = _dropped_by_rules(topology, bridge)
     flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port, since)
     why = "" if sent is not None else tr("the datapath's flows of both ends were not taken")
     handed = PathCount("passed", "ovs_datapath.flow_packets", sent, flows, why)
     return (*points, PathPoint("rules", "ovs_bridge", bridge, "", (lost, handed)))
+
+
+def _dropped_by_rules(topology: Topology, bridge: str) -> PathCount:
+    """What the rules of a bridge dropped, of all that passes it."""
+    rules = topology.tables.paths("ovs-dump-flows")
+    found = next((one for one in ovs_bridge.subjects(topology) if one.name == bridge), None)
+    dropped = found.dropped if found is not None and not found.rules_unread else None
+    if len(rules) < 2:  # noqa: PLR2004
+        dropped = None
+    why = "" if dropped is not None else tr("the rules of both ends were not taken")
+    return PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why, of_all=True)
+
+
+def _of_patch(topology: Topology, name: str, way: str) -> PathCount:
+    """What passed a patch port by the database, which ovs-vswitchd refreshes from time to time."""
+    tables, values = topology.tables, []
+    for n in tables.snapshots:
+        row = topology.switch.interface(name, n)
+        shown = row.get("statistics") if row is not None else None
+        value = shown.get(f"{way}_packets") if isinstance(shown, dict) else None
+        values.append(value if isinstance(value, int) else None)
+    moved = total([difference(a, b, same_device=None, u32=False) for a, b in itertools.pairwise(values)])
+    why = "" if moved is not None else tr("it needs two snapshots that show it")
+    return PathCount(
+        "passed", f"ovs_port.{way}_packets", moved, tables.paths("ovs-interface"), why, of_all=True
+    )
 
 
 def _of_all(source: SubjectSource, passed: str, lost: str) -> tuple[PathCount, PathCount]:

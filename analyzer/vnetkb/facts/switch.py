@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vnetkb.facts.deltas import difference
+from vnetkb.facts.vlans import carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,8 @@ _PIECES = re.compile(r"[^(),]+|[(),]")
 # Actions in whose brackets a bare number is a port (lib/odp-util.c format_odp_action); in meter(3) it is not.
 _SENDING = frozenset({"", "actions", "clone", "gt", "le", "out_port", "tnl_pop"})
 _NUMBERS = re.compile(r"[0-9]+")
+# lib/ofp-actions.c format_SAMPLE.
+_SAMPLES = re.compile(r"\bsample\([^()]*\bcollector_set_id=([0-9]{1,10})\b")
 KERNEL = "system"
 REFRESH_S = 5.0
 
@@ -35,6 +38,7 @@ class Mirror(NamedTuple):
         copies: Copies that it sent meanwhile, as far as that is known.
         arriving: Interfaces of which it copies what comes in by them; None for all of the bridge.
         leaving: Interfaces of which it copies what leaves by them; None for all of the bridge.
+        vlans: VLANs of which alone it copies packets; empty for all.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Mirror(NamedTuple):
     copies: int | None
     arriving: frozenset[str] | None
     leaving: frozenset[str] | None
+    vlans: frozenset[int] = frozenset()
 
 
 class Switch:
@@ -133,9 +138,29 @@ class Switch:
         return tuple(sorted(name for name, of in self.bridge_of.items() if of == bridge))
 
     def datapath_type(self, interface: str) -> str | None:
-        """Return ``system`` (the kernel's) or ``netdev`` (in userspace); None for no port of a bridge."""
+        """Return ``system`` (the kernel's) or ``netdev`` (in userspace); None where it is not known."""
         bridge = self.bridge(interface)
-        return (str(bridge.get("datapath_type") or "") or KERNEL) if bridge is not None else None
+        if bridge is None or "datapath_type" not in bridge:
+            return None
+        return str(bridge["datapath_type"] or "") or KERNEL
+
+    def shown_as(self, interface: str, field: str) -> str | None:
+        """Return the name under which Open vSwitch shows a statistic of a device; None where it is not known.
+
+        lib/netdev-linux.c netdev_tap_get_stats swaps the directions of taps that ovs-vswitchd itself holds.
+
+        Args:
+            interface: Name of the interface.
+            field: The kernel's name of the statistic.
+        """
+        row = self.interfaces.get(interface)
+        if row is None or "type" not in row:
+            return None
+        key, kind, datapath = OVS_NAMES.get(field, field), row["type"] or "", self.datapath_type(interface)
+        if kind == "internal" and datapath is None:
+            return None
+        held = kind == "tap" or (kind == "internal" and datapath != KERNEL)
+        return SWAPPED.get(key, key) if held else key
 
     @cached_property
     def mirrors(self) -> tuple[Mirror, ...]:
@@ -173,7 +198,40 @@ class Switch:
             moved,
             None if everything else frozenset(self._interfaces_of(arriving)),
             None if everything else frozenset(self._interfaces_of(leaving)),
+            frozenset(int(vlan) for vlan in several(row.get("select_vlan")) if vlan.isdigit()),
         )
+
+    def copied(self, mirror: Mirror, interface: str) -> bool | None:
+        """Whether a mirror copies what passes an interface, as far as its VLANs go.
+
+        None where some of it may be in other VLANs. ofproto/ofproto-dpif-xlate.c mirror_packet asks for the
+        VLAN that a packet has inside the bridge.
+        """
+        if not mirror.vlans:
+            return True
+        own = carried(self.port(interface))
+        if own is None:
+            return None
+        if not own.vlans & mirror.vlans:
+            return False
+        return True if own.vlans <= mirror.vlans else None
+
+    def not_answered(self, capture: str, n: int) -> frozenset[str]:
+        """Return the bridges of which a capture that asks each of them holds no answer.
+
+        Args:
+            capture: Id of the capture, with a line ``@ BRIDGE`` before each answer.
+            n: Number of the snapshot.
+        """
+        blocks = self.blocks(capture, n)
+        names = {str(bridge.get("name")) for bridge in self.tables.once("ovs-bridge") or ()}
+        return frozenset(names) if blocks is None else frozenset(names - blocks)
+
+    def blocks(self, capture: str, n: int) -> frozenset[str] | None:
+        """Return the bridges or datapaths that a capture holds an answer of; None where it was not read."""
+        if self.tables.get(capture, n) is None:
+            return None
+        return frozenset(self.tables.get(capture, n, parser="ethtool_blocks"))
 
     def unread(self, interface: str, column: str) -> tuple[str, ...]:
         """Return what would tell which monitoring of a kind watches an interface's bridge.
@@ -186,8 +244,7 @@ class Switch:
         """
         bridge, capture = self.bridge(interface), MONITORING[column]
         if bridge is None:
-            joining = ("ovs-port", "ovs-bridge") if interface in self.interfaces else ()
-            return tuple(name for name in joining if not self.tables.once(name))
+            return self.joining_unread(interface)
         if column not in bridge:
             return ("ovs-bridge",)
         snapshots = [self.tables.get(capture, n) or () for n in self.tables.snapshots]
@@ -195,6 +252,24 @@ class Switch:
         needed = MIRROR_COLUMNS if column == "mirrors" else ()
         whole = all(uuid in read and read[uuid].keys() >= {*needed} for uuid in several(bridge[column]))
         return () if whole else (capture,)
+
+    def joining_unread(self, interface: str) -> tuple[str, ...]:
+        """Return the tables that would tell of which bridge an interface is a port.
+
+        Empty where it is one, or where every table was read and none names it.
+        """
+        if self.bridge(interface) is not None:
+            return ()
+        found = tuple(name for name in ("ovs-port", "ovs-bridge") if not self.tables.once(name))
+        if interface in self.interfaces:
+            return found
+        unread = not self.interfaces or any(self._is_cut("ovs-interface", n) for n in self.tables.snapshots)
+        # Without a bridge there is no port; a host without Open vSwitch has none.
+        return ("ovs-interface",) if unread and len(found) < len(("ovs-port", "ovs-bridge")) else ()
+
+    def _is_cut(self, capture: str, n: int) -> bool:
+        kept = self.tables.bundle.capture(capture, n)
+        return kept is not None and kept.truncated
 
     def _interfaces_of(self, ports: Any) -> tuple[str, ...]:  # noqa: ANN401 - any iterable of UUIDs
         return tuple(sorted(n for n, row in self._ports.items() if str(row.get("_uuid")) in set(ports)))
@@ -210,6 +285,38 @@ class Switch:
         wanted = several(bridge.get(column)) if bridge is not None else []
         rows = self.tables.once(f"ovs-{column}") or ()
         return next((row for row in rows if str(row.get("_uuid")) in wanted), None)
+
+    def sampling_rules(self, bridge: str) -> dict[int, int] | None:
+        """Return how many rules of a bridge sample for each set of collectors; None where none were read.
+
+        Args:
+            bridge: Name of the bridge.
+        """
+        read = [n for n in self.tables.snapshots if bridge in (self.blocks("ovs-dump-flows", n) or ())]
+        if not read:
+            return None
+        found: dict[int, int] = {}
+        for row in self.tables.get("ovs-dump-flows", read[-1]):
+            for number in set(_SAMPLES.findall(row.actions)) if row.bridge == bridge else ():
+                found[int(number)] = found.get(int(number), 0) + 1
+        return found
+
+    def sample_collectors(self, bridge: str) -> dict[int, dict[str, Any]] | None:
+        """Return the rows of IPFIX by the number of their set of collectors; None where they were not read.
+
+        Args:
+            bridge: Name of the bridge.
+        """
+        sets, rows = self.tables.once("ovs-sample-collectors"), self.tables.once("ovs-ipfix")
+        if sets is None or rows is None:
+            return None
+        uuids = {str(b.get("_uuid")) for b in self.tables.once("ovs-bridge") or () if b.get("name") == bridge}
+        ipfix = {str(row.get("_uuid")): row for row in rows}
+        return {
+            one["id"]: ipfix.get(next(iter(several(one.get("ipfix"))), ""), {})
+            for one in sets
+            if isinstance(one.get("id"), int) and str(one.get("bridge")) in uuids
+        }
 
     def sent_by_flows(self, interface: str, since: str | None = None) -> int | None:
         """Return how many packets the datapaths' flows sent to the interface between the snapshots.
@@ -259,7 +366,7 @@ class Switch:
             for n in self.tables.snapshots
             if (rows := self.tables.get("ovs-datapath-flows", n)) is not None
         ]
-        if len(snapshots) < 2:  # noqa: PLR2004
+        if len(snapshots) < 2 or self.datapaths_unread:  # noqa: PLR2004
             return None
         first, last = snapshots[0], snapshots[-1]
         moved = 0
@@ -271,6 +378,15 @@ class Switch:
                 return None
             moved += more if chosen else 0
         return moved
+
+    @cached_property
+    def datapaths_unread(self) -> frozenset[str]:
+        """Kinds of datapath that bridges use, and of which a snapshot's flows hold no answer."""
+        rows = self.tables.once("ovs-bridge") or ()
+        kinds = {str(row["datapath_type"] or "") or KERNEL for row in rows if "datapath_type" in row}
+        answers = [self.blocks("ovs-datapath-flows", n) for n in self.tables.snapshots]
+        read = [{name.partition("@")[0] for name in blocks} for blocks in answers if blocks is not None]
+        return frozenset(kind for kind in kinds if not all(kind in each for each in read))
 
     @cached_property
     def over_mtu(self) -> tuple[tuple[float | None, str], ...]:
@@ -313,7 +429,20 @@ class Switch:
 # Columns of the table Bridge that name monitoring, with the capture that holds the rows named.
 MONITORING = {"mirrors": "ovs-mirror", "sflow": "ovs-sflow", "netflow": "ovs-netflow", "ipfix": "ovs-ipfix"}
 # Without these it is not known what a mirror copies, or where to; every Open vSwitch from 1.0 on has them.
-MIRROR_COLUMNS = ("output_port", "output_vlan", "select_all", "select_dst_port", "select_src_port")
+MIRROR_COLUMNS = (
+    "output_port", "output_vlan", "select_all", "select_dst_port", "select_src_port", "select_vlan",
+)  # fmt: skip
+# Where Open vSwitch names a statistic in its own way (lib/netdev-linux.c and vswitchd/bridge.c IFACE_STATS).
+OVS_NAMES = {
+    "rx_frame_errors": "rx_frame_err",
+    "rx_over_errors": "rx_over_err",
+    "rx_crc_errors": "rx_crc_err",
+}
+SWAPPED = {
+    f"{one}_{what}": f"{other}_{what}"
+    for one, other in (("rx", "tx"), ("tx", "rx"))
+    for what in ("packets", "bytes", "errors", "dropped")
+}
 LOCAL = 65534  # OFPP_LOCAL, the bridge's own port
 
 

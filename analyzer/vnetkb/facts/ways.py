@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from vnetkb.facts import vlans
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -43,13 +44,68 @@ def refusal(topology: Topology, since: str, to: str) -> str | None:
     if outputs:
         return _no_copies(topology, outputs, since, to)
     near = _reached(topology, to)
-    if since in near or _has_tunnel(topology, near) or not _are_known(topology, since, to):
+    if since in near:
+        return _no_vlan(topology, since, to)
+    if _has_tunnel(topology, near) or not _are_known(topology, since, to):
         return None
     return tr(
         "no bridge, bond, VLAN device or patch port leads from {since} to {to}: what goes there all the same "
         "is forwarded by the host's IP, and that path is not drawn",
         since=since,
         to=to,
+    )
+
+
+def vlan_doubt(topology: Topology, since: str, to: str) -> str:
+    """Say that no VLAN leads from one port of Open vSwitch to another; empty where one may.
+
+    Args:
+        topology: The joins.
+        since: The port by which packets come in.
+        to: The port at the end of the path.
+    """
+    switch = topology.switch
+    if vlans.ways(switch, since, to).fits is not False:
+        return ""
+    if any(mirror.output_vlan is not None for mirror in switch.mirrors):
+        return ""
+    return tr(
+        "no VLAN that {since} carries ({first}) leads to one that {to} carries ({last})",
+        since=since,
+        to=to,
+        first=_vlans_of(topology, since),
+        last=_vlans_of(topology, to),
+    )
+
+
+def _vlans_of(topology: Topology, port: str) -> str:
+    own = vlans.carried(topology.switch.port(port))
+    if own is None or own.vlans == vlans.EVERY:
+        return tr("all")
+    return ", ".join(str(vlan) if vlan else tr("none") for vlan in sorted(own.vlans))
+
+
+def _no_vlan(topology: Topology, since: str, to: str) -> str | None:
+    """Why VLANs keep the packets of one port from another, where every rule on the way heeds them."""
+    switch, doubt = topology.switch, vlan_doubt(topology, since, to)
+    if not doubt or switch.sent_by_flows(to, since):
+        return None
+    near = _reached(topology, to)
+    bridges = {switch.bridge_of[name] for name in near if name in switch.bridge_of}
+    beside = {str(row.get("type") or "") for name, row in switch.interfaces.items() if name in near}
+    if not all(vlans.binds(switch, bridge) for bridge in bridges) or beside - {
+        "",
+        "system",
+        "internal",
+        "tap",
+        PATCH,
+    }:
+        return None
+    return tr(
+        "{doubt}, and every rule of {bridges} forwards with NORMAL: what goes there all the same is routed "
+        "between VLANs, and that path is not drawn",
+        doubt=doubt,
+        bridges=", ".join(sorted(bridges)),
     )
 
 
@@ -62,8 +118,22 @@ def _no_copies(topology: Topology, mirrors: list[Mirror], since: str, to: str) -
         leaving = members if mirror.leaving is None else members & mirror.leaving
         # A packet is copied where it comes in, or where it leaves by a port of the mirror's choice.
         inside = since in members
+        if inside and topology.switch.copied(mirror, since) is False:
+            # What leaves by another port is in the VLAN in which it came in.
+            continue
         if (since in arriving or leaving - {since}) if inside else near & (arriving | leaving):
             return None
+    chosen = sorted({vlan for mirror in mirrors for vlan in mirror.vlans})
+    if chosen:
+        return tr(
+            "no mirror leads from {since} to {to}: {to} is the output port of {mirrors}, which copies only "
+            "what is in the VLANs {chosen}, and {since} carries {vlans}",
+            since=since,
+            to=to,
+            mirrors=", ".join(_name(mirror) for mirror in mirrors),
+            chosen=", ".join(str(vlan) for vlan in chosen),
+            vlans=_vlans_of(topology, since),
+        )
     return tr(
         "no mirror leads from {since} to {to}: {to} is the output port of {mirrors}, which copies what "
         "comes in by {arriving} and what leaves by {leaving}",

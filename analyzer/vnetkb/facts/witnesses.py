@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from vnetkb.facts import ovs_twice
 from vnetkb.facts.deltas import difference
 from vnetkb.facts.model import Witness
-from vnetkb.facts.switch import KERNEL
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
@@ -17,18 +16,6 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.device import DeviceFacts
 
-# Where Open vSwitch names a statistic in its own way (lib/netdev-linux.c and vswitchd/bridge.c IFACE_STATS).
-OVS_NAMES = {
-    "rx_frame_errors": "rx_frame_err",
-    "rx_over_errors": "rx_over_err",
-    "rx_crc_errors": "rx_crc_err",
-}
-# lib/netdev-linux.c netdev_tap_get_stats.
-SWAPPED = {
-    f"{one}_{what}": f"{other}_{what}"
-    for one, other in (("rx", "tx"), ("tx", "rx"))
-    for what in ("packets", "bytes", "errors", "dropped")
-}
 # Columns of `ip -s link` and what people call them; the JSON keys are the statistic without its direction.
 IP_LINK_NAMES = {"missed_errors": "missed", "nohandler": "nohandler", "over_errors": "overrun"}
 OTHER_WAY = {"tx": "rx", "rx": "tx"}
@@ -136,17 +123,9 @@ def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
 def _ovs_views(device: DeviceFacts, field: str) -> list[_View]:
     """Open vSwitch's views of a port: database, datapath, OpenFlow; all are netdev_get_stats()."""
     switch = device.topology.switch
-    row = switch.interfaces.get(device.name)
-    if row is None:
+    key = switch.shown_as(device.name, field)
+    if key is None:
         return []
-    key, kind, datapath = (
-        OVS_NAMES.get(field, field),
-        row.get("type") or "",
-        switch.datapath_type(device.name),
-    )
-    if kind == "tap" or (kind == "internal" and datapath != KERNEL):
-        # lib/netdev-linux.c netdev_tap_get_stats swaps these for taps that ovs-vswitchd itself holds.
-        key = SWAPPED.get(key, key)
     shown = ovs_twice.shown(device) if key in ovs_twice.FIELDS else None
     times = 2 if shown is not None and shown.how == ovs_twice.TWICE else 1
     perhaps = shown is not None and shown.how == ovs_twice.OPEN and bool(device.topology.ovs_doubles)

@@ -14,6 +14,10 @@ _RULE = re.compile(
     r" ?cookie=(0x[0-9a-f]{1,16}), duration=([0-9.]{1,20})s, table=([^,]{1,40}), "
     r"n_packets=([0-9]{1,20}), n_bytes=([0-9]{1,20}),(.*) actions=(.*)"
 )
+# Actions without arguments that can be all that a rule does (lib/ofp-actions.c, the functions format_*).
+_ALONE = {"drop", "exit", "strip_vlan", "pop_vlan", "pop_queue", "dec_ttl", "dec_mpls_ttl", "dec_nsh_ttl"}
+_ALONE |= {"clear_actions", "ct_clear", "decap", "debug_recirc", "debug_slow"}
+_WORD = re.compile(r"[a-z_]+")
 _REPLY = re.compile(r"(?:NXST|OFPST)_FLOW reply.*")
 
 
@@ -46,8 +50,8 @@ def parse(data: bytes) -> list[Rule]:
     """Return the rules in the order of the text.
 
     Raises:
-        ParseError: The text does not begin with ``@ BRIDGE``, or a line is neither a rule nor the heading
-            of an answer.
+        ParseError: The text does not begin with ``@ BRIDGE``, a line is neither a rule nor the heading of an
+            answer, or all that a rule does is a word that is no action.
     """
     return [
         _rule(bridge, line, number)
@@ -64,6 +68,8 @@ def _rule(bridge: str, line: str, number: int) -> Rule:
             line, "'cookie=0x…, duration=…s, table=N, n_packets=N, n_bytes=N, … actions=…'", number
         )
     cookie, duration, table, packets, size, rest, actions = found.groups()
+    if _WORD.fullmatch(actions) and actions not in _ALONE:
+        raise ParseError(actions, "actions of a rule", number)
     last = rest.rpartition(" ")[2]
     try:
         seconds = float(duration)

@@ -12,13 +12,17 @@ _PAIR = 2
 _DEPTH = 8
 
 
-def parse(data: bytes) -> list[dict[str, Any]]:
+def parse(data: bytes, columns: tuple[str, ...] = ("_uuid",)) -> list[dict[str, Any]]:
     """Return the rows of a table by column name.
 
     Sets become lists (a column that is not set is an empty list), maps become dicts, UUIDs texts.
 
+    Args:
+        data: The text.
+        columns: Columns by which rows are known and joined; a table without one of them is another table.
+
     Raises:
-        ParseError: The text is not one table in JSON.
+        ParseError: The text is not one table in JSON, or lacks one of these columns.
     """
     tables = documents(data)
     if not tables:
@@ -31,6 +35,9 @@ def parse(data: bytes) -> list[dict[str, Any]]:
         raise ParseError(headings, "headings as an array of texts")
     if not isinstance(rows, list):
         raise ParseError(rows, "data as an array of rows")
+    lacking = [name for name in columns if name not in headings]
+    if rows and lacking:
+        raise ParseError(headings, f"the columns {', '.join(lacking)}")
     return [_row(headings, row) for row in rows]
 
 

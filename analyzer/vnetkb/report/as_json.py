@@ -110,6 +110,8 @@ def _alarm(finding: Finding, alarm: Alarm) -> dict[str, Any]:
         "means": alarm.means,
         "text": words.alarm(finding, alarm),
         "counted_as": alarm.counted_as,
+        "counted_times": alarm.times,
+        "held": alarm.held,
         "not_told": list(alarm.not_told),
         "watched_by": [
             {
@@ -121,6 +123,8 @@ def _alarm(finding: Finding, alarm: Alarm) -> dict[str, Any]:
                 "one_in": watch.one_in,
                 "every_s": watch.every_s,
                 "packets": watch.packets,
+                "vlans": list(watch.vlans),
+                "rules": watch.rules,
                 "captures": list(watch.captures),
             }
             for watch in alarm.watches

@@ -287,6 +287,7 @@ POINTS = {
     "ovs_datapath": mark("Open vSwitch's datapath"),
     "ovs_bridge": mark("rules of the bridge"),
     "ovs_internal": mark("the host's own port"),
+    "patch": mark("patch port"),
     "no_port": mark("no port"),
     "ip": mark("IP of the guest"),
     "socket": mark("socket"),
@@ -430,7 +431,12 @@ def alarm(finding: Finding, told: Alarm) -> str:
     parts = [tr(ALARMS[told.means])]
     if told.means == "loss" and finding.subject.vm and (finding.symptom.counter or "").endswith("tx_dropped"):
         parts = [tr("An alarm on it means loss to the VM {vm}.", vm=finding.subject.vm)]
-    parts += [_watch(watch, told.counted_as) for watch in told.watches]
+    if finding.symptom.counter is None and told.means in {"loss", "unknown"}:
+        # There is no number that an alarm could be on.
+        parts = []
+    if not told.held:
+        parts.append(tr(UNSEEN["none" if finding.symptom.counter is None else "queue"]))
+    parts += [_watch(watch, told) for watch in told.watches]
     if told.not_told:
         parts.append(
             tr(
@@ -439,40 +445,128 @@ def alarm(finding: Finding, told: Alarm) -> str:
                 captures=", ".join(told.not_told),
             )
         )
-    elif not told.watches:
+    elif not told.watches and told.held:
         parts.append(
             tr(
                 "No mirror, sFlow, NetFlow or IPFIX of Open vSwitch watches this port, so the alarm comes "
-                "from a reader of the device's own counters."
+                "from a reader of its counters: of the device's own, or of Open vSwitch's copy of them."
             )
         )
+    elif not told.watches:
+        parts.append(tr("No mirror, sFlow, NetFlow or IPFIX of Open vSwitch watches this port."))
     return " ".join(parts)
 
 
-def _watch(watch: Watch, counted_as: str | None) -> str:
-    targets = ", ".join(watch.targets) or tr("nobody")
-    if watch.kind == "mirror" and watch.role == "output":
-        return tr("It is the output port of mirror {name} of {bridge}.", name=watch.name, bridge=watch.bridge)
+# Where no counter of the port holds a loss: net/sched/sch_generic.c keeps a discipline's drops in its own
+# statistics, and of what Open vSwitch does not hand to a port none counts.
+UNSEEN = {
+    "none": mark(
+        "No counter of this port holds it, so an alarm on the port's drops or errors does not come from this "
+        "loss, and no monitoring that reads them sees it."
+    ),
+    "queue": mark(
+        "No counter of this port holds it: tc -s qdisc alone shows it, and what reads tc, so an alarm on the "
+        "drops or errors of ip -s link, Open vSwitch or sFlow does not come from this loss."
+    ),
+}
+
+
+def _watch(watch: Watch, told: Alarm) -> str:
+    name, bridge, targets = watch.name, watch.bridge, ", ".join(watch.targets)
+    vlans = ", ".join(str(vlan) for vlan in watch.vlans)
     if watch.kind == "mirror":
+        return _mirror(watch, vlans, targets)
+    if not targets:
+        kind = watch.kind
+        return tr("{kind} of {bridge} has no target, so it sends nothing.", kind=kind, bridge=bridge)
+    if watch.kind == "sFlow":
+        return _sflow(watch, told, targets)
+    if watch.rules is not None:
         return tr(
-            "Mirror {name} of {bridge} copies its packets to {targets}; it counts copies, not drops.",
-            name=watch.name,
-            bridge=watch.bridge,
+            "IPFIX of {bridge} sends to {targets} what rules with a sample action choose (set of collectors "
+            "{name}; such rules: {rules}), which may be packets of this port; it counts packets that the "
+            "switch took, not drops.",
+            bridge=bridge,
             targets=targets,
-        )
-    if watch.kind == "sFlow" and counted_as is not None:
-        return tr(
-            "sFlow of {bridge} sends this number as {name} to {targets} every {seconds} s.",
-            bridge=watch.bridge,
-            name=counted_as,
-            targets=targets,
-            seconds=f"{watch.every_s or 0:g}",
+            name=name,
+            rules=watch.rules or tr("not known"),
         )
     return tr(
         "{kind} of {bridge} sends flows to {targets}; it counts packets that the switch took, not drops.",
         kind=watch.kind,
+        bridge=bridge,
+        targets=targets,
+    )
+
+
+# By whether it carries other VLANs as well.
+CARRIES = {
+    True: mark(
+        "It carries {targets}, to which mirror {name} of {bridge} sends its copies: some of what it loses "
+        "may be copies."
+    ),
+    False: mark(
+        "All that it carries is in {targets}, to which mirror {name} of {bridge} sends its copies: what it "
+        "loses may be copies."
+    ),
+}
+
+
+def _mirror(watch: Watch, vlans: str, targets: str) -> str:
+    name, bridge = watch.name, watch.bridge
+    if watch.role == "output":
+        return tr("It is the output port of mirror {name} of {bridge}.", name=name, bridge=bridge)
+    if watch.role == "carrier":
+        return tr(CARRIES[bool(vlans)], name=name, bridge=bridge, targets=targets)
+    if vlans:
+        return tr(
+            "Mirror {name} of {bridge} copies those of its packets that are in the VLANs {vlans} to "
+            "{targets}, and whether any are is not known; it counts copies, not drops.",
+            name=name,
+            bridge=bridge,
+            vlans=vlans,
+            targets=targets or tr("nobody"),
+        )
+    return tr(
+        "Mirror {name} of {bridge} copies its packets to {targets}; it counts copies, not drops.",
+        name=name,
+        bridge=bridge,
+        targets=targets or tr("nobody"),
+    )
+
+
+# By how often Open vSwitch's copy of a number counts each packet.
+SENT = {
+    1: mark("sFlow of {bridge} sends this number as {name} to {targets} every {seconds} s."),
+    2: mark(
+        "sFlow of {bridge} sends Open vSwitch's copy of this number, which counts each packet twice, as "
+        "{name} to {targets} every {seconds} s."
+    ),
+    None: mark(
+        "sFlow of {bridge} sends Open vSwitch's copy of this number, which may count each packet twice, as "
+        "{name} to {targets} every {seconds} s."
+    ),
+}
+
+
+def _sflow(watch: Watch, told: Alarm, targets: str) -> str:
+    seconds = f"{watch.every_s or 0:g}"
+    if not watch.every_s:
+        return tr(
+            "sFlow of {bridge} sends samples of packets to {targets}; its polling is 0, so it sends no "
+            "counter of any port.",
+            bridge=watch.bridge,
+            targets=targets,
+        )
+    if told.held and told.counted_as is not None:
+        said = SENT[told.times]
+        return tr(said, bridge=watch.bridge, name=told.counted_as, targets=targets, seconds=seconds)
+    return tr(
+        "sFlow of {bridge} sends samples of packets and, every {seconds} s, counters of the port to "
+        "{targets}; this loss is in neither.",
         bridge=watch.bridge,
         targets=targets,
+        seconds=seconds,
     )
 
 
