@@ -12,6 +12,8 @@ from simulated import START, Device, Host, status
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, Finding, diagnose
 from vnetkb.facts import build
+from vnetkb.facts.switch import Switch
+from vnetkb.facts.tables import Tables
 from vnetkb.kb.load import load_kb
 from vnetkb.report import words
 
@@ -897,6 +899,27 @@ def test_a_switch_of_each_old_layout_is_read_and_its_doubling_told(
     assert {one.agrees for one in seen_by.values()} == {True}
     assert [rule for rule, _, _ in doubling(shown)] == (["ovs-counters-doubled"] if times == 2 else [])
     assert [one.text for one in shown.notices if "layout" in one.text] == []
+
+
+@pytest.mark.parametrize("version", ["2.5", "2.13", "2.17"])
+def test_flows_of_each_old_layout_lead_to_the_ports(version: str, tmp_path: Path) -> None:
+    text = (WRITTEN / f"ovs-datapath-flows.ovs-{version}").read_text(encoding="utf-8")
+    captures = {
+        f"host/{n}/ovs-datapath": (WRITTEN / f"ovs-datapath.ovs-{version}").read_text(encoding="utf-8")
+        for n in (0, 1)
+    }
+    captures |= {
+        "host/0/ovs-datapath-flows": text,
+        "host/1/ovs-datapath-flows": text.replace(":210,", ":250,"),
+    }
+    captures |= switch([[interface("vnet0", 1), interface("vx0", 2, type="vxlan")]] * 2)
+    bundle = read_bundle(Host([Device("vnet0")], captures=captures).write(tmp_path))
+    joined = Switch(Tables(bundle))
+
+    assert joined.sent_by_flows("vnet0") == 40
+    assert joined.sent_by_flows("vnet0", "vxlan_sys_4789") == 40
+    assert joined.sent_by_flows("vxlan_sys_4789") == 0
+    assert joined.dropped_by_flows() == 0
 
 
 @pytest.mark.parametrize("name", ["ovs-datapath", "ovs-dump-ports", "ovs-interface"])

@@ -89,6 +89,22 @@ def test_rules_of_old_versions(version: str) -> None:
     assert rules[2].match == "priority=0"
 
 
+@pytest.mark.parametrize("version", OLD)
+def test_flows_of_old_versions(version: str) -> None:
+    flows = ovs_datapath_flows.parse(text("ovs-datapath-flows", version))
+    # Up to 2.7 actions name ports by number, though the match names them.
+    sent_to = "1" if version == "2.5" else "vnet0"
+
+    assert [(flow.in_port, flow.packets) for flow in flows] == [
+        ("vnet0", 300),
+        ("vxlan_sys_4789", 210),
+        ("vnet0", 20),
+        ("vnet0", 0),
+    ]
+    assert flows[1].actions.partition(",")[0] == sent_to
+    assert (flows[2].actions, flows[3].used_s) == ("drop", None)
+
+
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a parser gives
     """Rows as plain data, so that numbers can be held against each other by where they stand."""
     if hasattr(value, "__slots__"):
@@ -116,7 +132,7 @@ TEXTS: dict[str, tuple[Parse, tuple[str, ...]]] = {
     "ovs-dump-ports": (ovs_dump_ports.parse, ALL),
     "ovs-dump-flows": (ovs_dump_flows.parse, ALL),
     "ovs-upcall": (ovs_upcall.parse, ALL),
-    "ovs-datapath-flows": (ovs_datapath_flows.parse, NEW),
+    "ovs-datapath-flows": (ovs_datapath_flows.parse, ALL),
     "ovs-meter-stats": (ovs_meter_stats.parse, NEW),
     "ovs-coverage": (ovs_coverage.parse, NEW),
 }
