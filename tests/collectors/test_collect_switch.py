@@ -96,6 +96,44 @@ def test_every_question_goes_through_the_one_socket_that_answers(switch: tuple[F
         assert outcome.bundle.capture(name)["absent"] is None, name
 
 
+TABLES = (
+    "Open_vSwitch",
+    "Bridge",
+    "Port",
+    "Interface",
+    "Mirror",
+    "sFlow",
+    "NetFlow",
+    "IPFIX",
+    "QoS",
+    "Queue",
+)
+QUESTIONS = (
+    *("dpctl/show -s", "coverage/show", "upcall/show", "memory/show", "bond/show", "dpif/show"),
+    *("fdb/stats-show br0", "fdb/stats-show br-int", "dpctl/dump-flows -m system@ovs-system"),
+)
+BESIDE = (
+    *("ovs-version", "ovs-show", "ovs-log", "proc-net-netlink", "bridge-link", "bridge-fdb"),
+    *("conntrack-stat", "sysctl-net", "proc-status", "task-schedstat"),
+)
+
+
+def test_everything_that_tells_of_a_switch_is_asked_for_and_kept(switch: tuple[FakeHost, Outcome]) -> None:
+    host, outcome = switch
+    asked = {call.partition(".ctl ")[2] for call in host.called("ovs-appctl")}
+    listed = {call.rpartition(" list ")[2] for call in host.called("ovs-vsctl") if " list " in call}
+
+    assert set(QUESTIONS) <= asked
+    assert {*TABLES, "Flow_Sample_Collector_Set"} <= listed
+    assert all("--timeout=5" in call for call in host.called("ovs-vsctl") if " list " in call)
+    assert "-s -d -j link show" in host.called("bridge")
+    kept = {row["id"] for row in outcome.bundle.manifest["captures"] if row["path"]}
+    assert {*BESIDE, *ASKED} <= kept
+    # dpctl/add-dp, mod-flow, del-flows … change the datapath: nothing but questions is ever asked.
+    harmless = {"version", "ofproto/list", "dpctl/dump-dps", *(one.split()[0] for one in QUESTIONS)}
+    assert {call.split()[0] for call in asked if call} <= harmless
+
+
 def test_bridges_are_asked_by_the_path_of_their_socket(switch: tuple[FakeHost, Outcome]) -> None:
     host, outcome = switch
     run = f"unix:{host.root}/var/run/openvswitch"

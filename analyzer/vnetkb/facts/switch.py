@@ -62,6 +62,7 @@ class Switch:
         self._datapath_ports: dict[int, dict[str, Any]] = {}
         self._openflow_ports: dict[int, dict[tuple[str, str], Any]] = {}
         self._rows: dict[int, dict[str, dict[str, Any]]] = {}
+        self._sampling: dict[str, dict[int, int] | None] = {}
 
     @cached_property
     def version(self) -> tuple[int, ...] | None:
@@ -292,6 +293,11 @@ class Switch:
         Args:
             bridge: Name of the bridge.
         """
+        if bridge not in self._sampling:
+            self._sampling[bridge] = self._sampling_rules(bridge)
+        return self._sampling[bridge]
+
+    def _sampling_rules(self, bridge: str) -> dict[int, int] | None:
         read = [n for n in self.tables.snapshots if bridge in (self.blocks("ovs-dump-flows", n) or ())]
         if not read:
             return None
