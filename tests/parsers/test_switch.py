@@ -241,3 +241,29 @@ def test_an_unknown_layout_is_refused(parse: object, wrong: bytes) -> None:
     assert callable(parse)
     with pytest.raises(ParseError):
         parse(wrong)
+
+
+# After lib/ofp-port.c ofputil_format_port_stats, as OpenFlow 1.4 and later carry it of a port of DPDK.
+MORE_LINES = b"""@ br0
+OFPST_PORT reply (OF1.5) (xid=0x2): 2 ports
+  port LOCAL: rx pkts=8, bytes=648, drop=1, errs=0, frame=0, over=0, crc=0
+           tx pkts=0, bytes=0, drop=0, errs=0, coll=0
+           duration=12.345s
+  port  1: rx pkts=5, bytes=300, drop=2, errs=0, frame=?, over=?, crc=?
+           tx pkts=6, bytes=360, drop=7, errs=0, coll=?
+           duration=11.345s
+           rx rfc2819 1_to_64_packets=5, multicast_packets=3, broadcast_packets=2,
+           tx rfc2819 1_to_64_packets=6, multicast_packets=1,
+           CUSTOM Statistics
+                      ovs_tx_failure_drops=7, ovs_tx_qos_drops=0, rx_missed_errors=0,
+                      tx_q0_good_packets=6,
+"""
+
+
+def test_what_later_versions_of_openflow_add_to_a_port_changes_no_number() -> None:
+    local, port = ovs_dump_ports.parse(MORE_LINES)
+
+    assert (local.port, local.counters["rx_dropped"]) == ("LOCAL", 1)
+    assert (port.port, port.counters["tx_dropped"], port.counters["tx_packets"]) == ("1", 7, 6)
+    assert len(port.counters) == 12
+    assert port.counters["collisions"] is None

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ovs-ofctl dump-ports` of each bridge after a line ``@ BRIDGE`` (lib/ofp-print.c).
 
-Two lines a port; with OpenFlow 1.4 and later more follow, which are passed over.
+Two lines a port; with OpenFlow 1.3 and later more follow, which are passed over: how long it is there, the
+counters of RFC 2819 for each direction, and those of its driver.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from vnetkb.parsers.ethtool_blocks import parse as blocks
 from vnetkb.parsers.text import lines, natural
 
 _PORT = re.compile(r"port\s+(\S+): rx (.*)")
+_MORE = ("rx rfc2819 ", "tx rfc2819 ")
 _UNKNOWN = "?"
 _RX = {
     "pkts": "rx_packets",
@@ -70,6 +72,8 @@ def _ports(bridge: str, block: bytes) -> list[OpenFlowPort]:
             if match is None:
                 raise ParseError(line, "'port NUMBER: rx pkts=N, …'", number)
             rows.append(OpenFlowPort(bridge, match[1].strip('"'), _counters(match[2], _RX, number)))
+        elif text.startswith(_MORE):
+            continue
         elif text.startswith("tx "):
             if not rows:
                 raise ParseError(line, "'port NUMBER: rx …' first", number)
