@@ -582,7 +582,8 @@ def export(
 
     read = _read(bundle, identity)
     target = output or Path(f"{Path(read.folder).name}-tables")
-    for file in write_tables(read, build(read, _knowledge(None)), target, to.value):
+    kb = _knowledge(None)
+    for file in write_tables(read, build(read, kb), kb, target, to.value):
         _emit(printable(f"{file}\n"))
 
 

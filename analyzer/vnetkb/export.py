@@ -7,6 +7,8 @@ other column, and a float of a large counter is wrong.
 
 from __future__ import annotations
 
+import functools
+import re
 from typing import TYPE_CHECKING, Any
 
 from vnetkb.errors import UsageProblem
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from vnetkb.bundle import Bundle
     from vnetkb.facts.model import Observations
+    from vnetkb.facts.readings import Reading
+    from vnetkb.kb.model import KnowledgeBase
 
 UINT64, FLOAT, TEXT = "UInt64", "Float64", "string"
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -34,7 +38,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "vm": TEXT,
         "counter": TEXT,
         "value": UINT64,
+        "unit": TEXT,
         "members": TEXT,
+        "line": UINT64,
     },
     "deltas": {
         "host": TEXT,
@@ -44,6 +50,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "counter": TEXT,
         "delta": UINT64,
         "seconds": FLOAT,
+        "unit": TEXT,
         "per_second": FLOAT,
         "unknown_because": TEXT,
         "members": TEXT,
@@ -56,7 +63,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "subject": TEXT,
         "counter": TEXT,
         "value": UINT64,
+        "unit": TEXT,
         "members": TEXT,
+        "line": UINT64,
     },
 }
 """Name and type of each table's columns, in order."""
@@ -65,19 +74,22 @@ _FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets take the
 INSTALL = "install vnetkb with its tables: run pip install '.[export]' in its source tree"
 
 
-def export(bundle: Bundle, observations: Observations, target: Path, form: str) -> list[Path]:
+def export(
+    bundle: Bundle, observations: Observations, kb: KnowledgeBase, target: Path, form: str
+) -> list[Path]:
     """Write the tables into a folder, which is made, and return the files.
 
     Args:
         bundle: The bundle.
         observations: What was observed in it.
+        kb: The knowledge base, for the units.
         target: The folder.
         form: ``csv`` or ``parquet``.
 
     Raises:
         UsageProblem: pandas or pyarrow is not installed, or the folder cannot be written.
     """
-    frames = tables(bundle, observations)
+    frames = tables(bundle, observations, kb)
     written = []
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -95,7 +107,7 @@ def export(bundle: Bundle, observations: Observations, target: Path, form: str) 
     return written
 
 
-def tables(bundle: Bundle, observations: Observations) -> dict[str, pd.DataFrame]:
+def tables(bundle: Bundle, observations: Observations, kb: KnowledgeBase) -> dict[str, pd.DataFrame]:
     """Return the tables by name.
 
     Raises:
@@ -105,10 +117,12 @@ def tables(bundle: Bundle, observations: Observations) -> dict[str, pd.DataFrame
         import pandas as pd  # noqa: PLC0415 - a third of a second, and optional
     except ImportError as error:
         raise UsageProblem(f"export needs pandas; {INSTALL}") from error
+    unit = functools.cache(functools.partial(_unit, kb))
+    found = list(readings(bundle, observations))
     rows = {
-        "counters": _counters(bundle, observations),
-        "deltas": _deltas(bundle, observations),
-        "series": _series(bundle),
+        "counters": _counters(bundle, found, unit),
+        "deltas": _deltas(bundle, found, unit),
+        "series": _series(bundle, unit),
     }
     return {name: _frame(pd, found, COLUMNS[name]) for name, found in rows.items()}
 
@@ -138,34 +152,61 @@ def _unsigned(value: int | None) -> int | None:
 _AS: Mapping[str, Callable[[Any], Any]] = {TEXT: _text, UINT64: _unsigned, FLOAT: lambda value: value}
 
 
-def _counters(bundle: Bundle, observations: Observations) -> Iterable[tuple[Any, ...]]:
-    manifest = bundle.manifest
-    for one in readings(observations):
-        values, places = one.counted.values, one.counted.captures  # noqa: PD011 - no frame
-        every = places if len(places) == len(values) else (", ".join(places),) * len(values)
-        for snapshot, value, members in zip(manifest.snapshots, values, every, strict=False):
+_UNITS = {
+    "bytes": "bytes",
+    "ns": "nanoseconds",
+    "us": "microseconds",
+    "ms": "milliseconds",
+    "ticks": "ticks",
+    "packets": "packets",
+    "drops": "packets",
+    "dropped": "packets",
+    "errors": "packets",
+    "octets": "bytes",
+    "queue": "bytes",
+    "memory": "bytes",
+}
+_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def _unit(kb: KnowledgeBase, counter: str) -> str:
+    """Return what a counter counts: as the knowledge base has it, or else what its name ends with says."""
+    kind, _, field = counter.partition(".")
+    for each in (counter, f"{kind}.{_CAPITAL.sub('_', field).lower()}", f"netdev.{field}"):
+        if each in kb.counters:
+            return kb.counters[each].unit
+    return _UNITS.get(_CAPITAL.sub("_", field).lower().rpartition("_")[2], "count")
+
+
+def _counters(
+    bundle: Bundle, found: Iterable[Reading], unit: Callable[[str], str]
+) -> Iterable[tuple[Any, ...]]:
+    host = bundle.manifest.host
+    snapshots = {snapshot.n: (snapshot.wall, snapshot.monotonic_s) for snapshot in bundle.manifest.snapshots}
+    for one in found:
+        for point in one.points:
+            wall, at = snapshots.get(point.n, (None, None)) if one.of_host else (None, None)
             yield (
-                manifest.host,
-                snapshot.n,
-                snapshot.wall,
-                snapshot.monotonic_s,
+                host,
+                point.n,
+                wall,
+                at,
                 one.kind,
                 one.subject,
                 one.vm,
                 one.counter,
-                value,
-                members,
+                point.value,
+                unit(one.counter),
+                point.member,
+                point.line,
             )
 
 
-def _deltas(bundle: Bundle, observations: Observations) -> Iterable[tuple[Any, ...]]:
-    for one in readings(observations):
-        counted = one.counted
-        delta = None if counted.one_snapshot else counted.delta
-        seconds = one.seconds
-        rate = delta / seconds if delta is not None and seconds else None
-        why = None if delta is not None else counted.why_unknown or "it needs two snapshots"
-        members = ", ".join(counted.captures)
+def _deltas(
+    bundle: Bundle, found: Iterable[Reading], unit: Callable[[str], str]
+) -> Iterable[tuple[Any, ...]]:
+    for one in found:
+        delta, seconds = one.delta, one.seconds
         yield (
             bundle.manifest.host,
             one.kind,
@@ -174,16 +215,18 @@ def _deltas(bundle: Bundle, observations: Observations) -> Iterable[tuple[Any, .
             one.counter,
             delta,
             seconds,
-            rate,
-            why,
-            members,
+            unit(one.counter),
+            delta / seconds if delta is not None and seconds else None,
+            None if delta is not None else one.why_unknown or "it needs two snapshots",
+            ", ".join(dict.fromkeys(point.member for point in one.points)),
         )
 
 
-def _series(bundle: Bundle) -> Iterable[tuple[Any, ...]]:
+def _series(bundle: Bundle, unit: Callable[[str], str]) -> Iterable[tuple[Any, ...]]:
     host = bundle.manifest.host
     for s in samples(bundle):
-        yield host, s.n, s.monotonic_s, s.kind, s.subject, s.counter, s.value, s.member
+        counter = f"{s.kind}.{s.counter}"
+        yield host, s.n, s.monotonic_s, s.kind, s.subject, s.counter, s.value, unit(counter), s.member, s.line
 
 
 def _harmless(frame: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from vnetkb.facts import build, many
 from vnetkb.facts.tables import Tables
 from vnetkb.facts.topology import Topology
 from vnetkb.kb.load import load_kb
-from vnetkb.report import render_text
+from vnetkb.report import as_text, render_text
 
 KB = load_kb()
 TAPS = Host(
@@ -132,3 +132,20 @@ def test_what_many_devices_share_is_made_once(tmp_path: Path) -> None:
     topology = Topology(Tables(read_bundle(TAPS.write(tmp_path))))
 
     assert topology.links(0) is topology.links(0)
+
+
+def test_of_many_findings_alike_the_first_are_told_whole_and_the_others_in_a_line(tmp_path: Path) -> None:
+    """Nothing that the page leaves out is lost: --all and --device tell it, and json has it."""
+    taps = [Device(f"vnet{n}", (5, 105), (100, 1100), ifindex=(n, n)) for n in range(1, 31)]
+    odd = Device("vnet31", (5, 105), (100, 1100), ifindex=(31, 31), tx_queue_len=(0, 0))
+    file = Host([*taps, odd]).write(tmp_path)
+    diagnosis = diagnose(build(read_bundle(file), KB), KB)
+    text = render_text(diagnosis)
+    alike = [line for line in text.splitlines() if "with numbers of its own" in line]
+    assert len(alike) == 30 - as_text.ALIKE
+    assert all(f" vnet{n}" in text for n in range(1, 32))
+    assert "tap-ring-size-zero" in text
+    assert len(text.splitlines()) < len(render_text(diagnosis, every=True).splitlines()) / 3
+    last = alike[-1].partition("(--device ")[2].rstrip(")")
+    alone = diagnose(build(read_bundle(file), KB), KB, devices=(last,))
+    assert "with numbers of its own" not in render_text(alone)

@@ -11,6 +11,8 @@ import pytest
 
 from simulated import Device, Host
 from vnetkb.bundle import Bundle, read_bundle
+from vnetkb.bundle.archive import read_archive
+from vnetkb.bundle.limits import DEFAULT_LIMITS
 from vnetkb.errors import UsageProblem
 from vnetkb.export import COLUMNS, export, tables
 from vnetkb.facts import Observations, build
@@ -40,7 +42,7 @@ def host() -> Host:
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_large_and_missing_numbers_are_kept_as_they_are(host: Host, tmp_path: Path, form: str) -> None:
     bundle, observations = observed(host, tmp_path)
-    written = export(bundle, observations, tmp_path / "out", form)
+    written = export(bundle, observations, KB, tmp_path / "out", form)
     assert [file.name for file in written] == [f"counters.{form}", f"deltas.{form}", f"series.{form}"]
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [file.name for file in written]
     frames = {
@@ -67,7 +69,7 @@ def test_large_and_missing_numbers_are_kept_as_they_are(host: Host, tmp_path: Pa
 
 def test_one_snapshot_has_values_and_no_deltas(tmp_path: Path) -> None:
     bundle, observations = observed(Host([Device("vnet3", (5, 5), (9, 9))], snapshots=1), tmp_path)
-    frames = tables(bundle, observations)
+    frames = tables(bundle, observations, KB)
     assert len(frames["counters"]) > 0
     assert frames["deltas"].delta.isna().all()
     assert frames["deltas"].unknown_because.notna().all()
@@ -79,7 +81,7 @@ def test_one_snapshot_has_values_and_no_deltas(tmp_path: Path) -> None:
 def test_no_name_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, start: str) -> None:
     name = f"{start}cmd|' '!A1"
     bundle, observations = observed(Host([Device(name, (1, 2))], name=name, file_name="node7"), tmp_path)
-    written = export(bundle, observations, tmp_path / "out", "csv")
+    written = export(bundle, observations, KB, tmp_path / "out", "csv")
     for file in written:
         with file.open(encoding="utf-8", newline="") as opened:
             for row in csv.reader(opened):
@@ -90,7 +92,7 @@ def test_no_name_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, start: str) 
 def test_names_that_are_no_text_are_written_escaped(tmp_path: Path) -> None:
     bundle, observations = observed(Host([Device("v\udcff\u202e", (1, 2))]), tmp_path)
     for form in ("csv", "parquet"):
-        export(bundle, observations, tmp_path / form, form)
+        export(bundle, observations, KB, tmp_path / form, form)
     names = set(pd.read_parquet(tmp_path / "parquet/counters.parquet").subject)
     assert names == {"v\\xff\\u202e"} == set(pd.read_csv(tmp_path / "csv/counters.csv").subject)
 
@@ -102,7 +104,7 @@ def test_what_is_not_installed_is_named_with_how_to_install_it(
     bundle, observations = observed(host, tmp_path)
     monkeypatch.setitem(sys.modules, lacking, None)
     with pytest.raises(UsageProblem, match=rf"{lacking}.*pip install '\.\[export\]'"):
-        export(bundle, observations, tmp_path / "out", form)
+        export(bundle, observations, KB, tmp_path / "out", form)
 
 
 def test_the_command_names_its_files_and_a_place_that_cannot_be_written_is_usage(
@@ -119,3 +121,63 @@ def test_the_command_names_its_files_and_a_place_that_cannot_be_written_is_usage
     )
     assert (blocked.returncode, blocked.stdout) == (2, "")
     assert "cannot be written" in blocked.stderr
+
+
+ALL_OF = {
+    "lab/bundles/together-healthy-ovs-6.12": {
+        "tap.tx_dropped",
+        "qdisc.drops",
+        "tc_class.packets",
+        "tc_action.drops",
+        "ovs_datapath.missed",
+        "ovs_vport.tx_packets",
+        "ovs_port.tx_dropped",
+        "openflow_port.tx_dropped",
+        "openflow_rule.packets",
+        "ovs_flow.bytes",
+        "netlink.drops",
+        "conntrack.insert_failed",
+        "softnet.dropped",
+        "cgroup.usage_us",
+        "thread.run_ns",
+    },
+    "lab/guest-bundles/socket-full-6.12": {
+        "guest_nic.rx_packets",
+        "udp.RcvbufErrors",
+        "tcpext.TCPOFOQueue",
+        "snmp6.Udp6InDatagrams",
+        "ethtool.rx0_drops",
+        "socket.drops",
+        "softnet.dropped",
+        "qdisc.drops",
+    },
+}
+IN_HEX = {"conntrack", "softnet", "socket"}
+
+
+@pytest.mark.parametrize("name", ALL_OF)
+def test_every_number_that_a_bundle_counts_is_there_with_its_line(tree: Path, name: str) -> None:
+    bundle = read_bundle(tree / f"tests/{name}.tar.gz")
+    frames = tables(bundle, build(bundle, KB), KB)
+    assert ALL_OF[name] <= set(frames["counters"].counter)
+    members = read_archive(tree / f"tests/{name}.tar.gz", DEFAULT_LIMITS).members
+    for frame in (frames["counters"], frames["series"]):
+        for row in frame.to_dict("records"):
+            told = (row["kind"], row["subject"], row["counter"], row["members"])
+            assert not pd.isna(row["line"]), told
+            line = members[row["members"]].data.split(b"\n")[row["line"] - 1]
+            assert row["kind"] in IN_HEX or str(row["value"]).encode() in line, (told, row["line"], line)
+
+
+def test_what_a_level_moved_by_is_not_told_and_a_count_has_its_rate(tree: Path) -> None:
+    bundle = read_bundle(tree / "tests/lab/bundles/together-healthy-ovs-6.12.tar.gz")
+    deltas = tables(bundle, build(bundle, KB), KB)["deltas"]
+    (drops,) = deltas[
+        (deltas.counter == "qdisc.drops") & (deltas.delta > 0) & (deltas.subject.str.contains("htb"))
+    ].to_dict("records")
+    assert drops["per_second"] == pytest.approx(drops["delta"] / drops["seconds"])
+    assert (drops["unit"], drops["members"]) == ("packets", "host/0/tc-qdisc, host/1/tc-qdisc")
+    levels = deltas[deltas.counter == "ovs_datapath.flows"]
+    assert levels.delta.isna().all()
+    assert set(levels.unknown_because) == {"it is a level, not a count"}
+    assert set(deltas[deltas.counter == "thread.run_ns"].unit) == {"nanoseconds"}

@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from vnetkb.facts.bounds import covered
+from vnetkb.facts.bounds import covered, seconds_between
+from vnetkb.facts.counts import GAUGES, Lines, of_capture
+from vnetkb.facts.deltas import difference, total
+from vnetkb.facts.guests import SCOPE
 from vnetkb.facts.tables import Tables
+from vnetkb.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from vnetkb.bundle import Bundle
     from vnetkb.facts.model import Observations
-    from vnetkb.facts.subject import Counted
 
 
 @runtime_checkable
@@ -28,6 +31,15 @@ class Listed(Protocol):
         ...
 
 
+class Point(NamedTuple):
+    """A counter in one snapshot, or in one sample of a guest: its value, and where it stands."""
+
+    n: int
+    value: int | None
+    member: str
+    line: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One counter of one subject.
@@ -37,30 +49,103 @@ class Reading:
         subject: Its name.
         vm: The VM behind it; None where there is none or that is not known.
         counter: Id of the counter, ``tap.tx_dropped``.
-        counted: How it stood and moved.
+        points: It in each snapshot; of a guest, in each sample of the guest.
+        delta: How far it moved; None where that is not known.
         seconds: Time that its difference covers; None with one snapshot.
+        why_unknown: Why ``delta`` is unknown.
+        of_host: Whether its points are the host's snapshots.
     """
 
     kind: str
     subject: str
     vm: str | None
     counter: str
-    counted: Counted
+    points: tuple[Point, ...]
+    delta: int | None
     seconds: float | None
+    why_unknown: str
+    of_host: bool = True
 
 
-def readings(observations: Observations) -> Iterator[Reading]:
-    """Yield every counter of every subject of a bundle that can name its counters."""
+def readings(bundle: Bundle, observations: Observations) -> Iterator[Reading]:
+    """Yield every number that a bundle counts: of the host's devices first, then of all other captures."""
+    tables = Tables(bundle)
+    yield from _of_devices(observations, tables)
+    yield from _of_captures(observations, tables)
+
+
+def _of_devices(observations: Observations, tables: Tables) -> Iterator[Reading]:
+    lines: dict[str, Lines] = {}
     for source in observations.subjects.values():
         if not isinstance(source, Listed):
             continue
         subject = source.subject
         for field in source.fields:
             counted = source.counted(field)
-            if counted is not None:
-                name = f"{subject.kind}.{field}"
-                seconds = None if counted.one_snapshot else covered(source, counted, observations.interval_s)
-                yield Reading(subject.kind, subject.name, subject.vm, name, counted, seconds)
+            if counted is None:
+                continue
+            values, places = counted.values, counted.captures
+            members = places if len(places) == len(values) else (", ".join(places),) * len(values)
+            # a comma would join members of which one stands in for the other: then no line is told
+            needle = f"\n{subject.name}/statistics/{field}:"
+            points = tuple(
+                Point(n, value, member, _line(tables, lines, member, needle, value))
+                for n, value, member in zip(tables.snapshots, values, members, strict=False)
+            )
+            yield Reading(
+                subject.kind,
+                subject.name,
+                subject.vm,
+                f"{subject.kind}.{field}",
+                points,
+                None if counted.one_snapshot else counted.delta,
+                None if counted.one_snapshot else covered(source, counted, observations.interval_s),
+                counted.why_unknown,
+            )
+
+
+def _line(tables: Tables, lines: dict[str, Lines], member: str, needle: str, value: int | None) -> int | None:
+    if value is None or member not in tables.members:
+        return None
+    if member not in lines:
+        lines[member] = Lines(tables.bundle.data(*tables.members[member]) or b"")
+    return lines[member].of(needle)
+
+
+def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading]:
+    found: dict[tuple[str, str, str, str], list[Point]] = {}
+    for capture in tables.bundle.manifest.captures:
+        n, scope = capture.snapshot, capture.scope
+        data = tables.bundle.data(capture.id, n, scope) if n is not None else None
+        if n is None or data is None:
+            continue
+        lines = Lines(data)
+        for one in of_capture(tables, capture.id, n, scope):
+            line = lines.of(one.needle, one.subject, one.value)
+            key = (scope, one.kind, one.subject, one.field)
+            found.setdefault(key, []).append(Point(n, one.value, capture.place, line))
+    for (scope, kind, subject, field), points in found.items():
+        guest = scope.removeprefix(SCOPE) if scope.startswith(SCOPE) else None
+        steps = [
+            difference(a.value, b.value, same_device=None, u32=False) for a, b in itertools.pairwise(points)
+        ]
+        moved = total(steps) if steps and field not in GAUGES else None
+        why = tr("it went back between the snapshots: its counter began anew") if len(points) > 1 else ""
+        between = seconds_between(tables, [point.member for point in points])
+        seconds = observations.interval_s if guest is None else None
+        if between is not None:
+            seconds = round(between.value, 2)
+        yield Reading(
+            kind,
+            subject,
+            guest,
+            f"{kind}.{field}",
+            tuple(points),
+            moved,
+            seconds if len(points) > 1 else None,
+            "" if moved is not None else tr("it is a level, not a count") if field in GAUGES else why,
+            of_host=guest is None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +160,7 @@ class Sample:
         counter: Column.
         value: The number.
         member: Where it stands.
+        line: On which line.
     """
 
     n: int
@@ -84,6 +170,7 @@ class Sample:
     counter: str
     value: int | None
     member: str
+    line: int | None
 
 
 def samples(bundle: Bundle) -> Iterator[Sample]:
@@ -100,14 +187,17 @@ def _devices(tables: Tables) -> Iterator[Sample]:
     from vnetkb.parsers.proc_net_dev import NetDevCounters, parse  # noqa: PLC0415
 
     member = tables.path("proc-net-dev", None, "series")
+    lines = _lines(tables, "proc-net-dev")
     for n, at, data in tables.series("proc-net-dev"):
+        lines.of(f"@ {n} ")
         try:
             rows = parse(data)
         except ParseError:
             continue
         for name, row in rows.items():
+            line = lines.of(f"{name}:", f"{n}")
             for column, value in zip(NetDevCounters._fields, row, strict=True):
-                yield Sample(n, at, "device", name, column, value, member)
+                yield Sample(n, at, "device", name, column, value, member, line)
 
 
 def _threads(tables: Tables) -> Iterator[Sample]:
@@ -115,14 +205,17 @@ def _threads(tables: Tables) -> Iterator[Sample]:
     from vnetkb.parsers.task_schedstat import parse  # noqa: PLC0415
 
     member = tables.path("task-schedstat", None, "series")
+    lines = _lines(tables, "task-schedstat")
     for n, at, data in tables.series("task-schedstat"):
+        lines.of(f"@ {n} ")
         try:
             rows = parse(data)
         except ParseError:
             continue
         for tid, row in rows.items():
+            line = lines.of(f"/task/{tid}/", f"{n}")
             for column in ("run_ns", "delay_ns", "slices"):
-                yield Sample(n, at, "thread", str(tid), column, getattr(row, column), member)
+                yield Sample(n, at, "thread", str(tid), column, getattr(row, column), member, line)
 
 
 def _cpus(tables: Tables) -> Iterator[Sample]:
@@ -130,14 +223,17 @@ def _cpus(tables: Tables) -> Iterator[Sample]:
     from vnetkb.parsers.proc_stat import parse  # noqa: PLC0415
 
     member = tables.path("proc-stat", None, "series")
+    lines = _lines(tables, "proc-stat")
     for n, at, data in tables.series("proc-stat"):
+        lines.of(f"@ {n} ")
         try:
             stat = parse(data)
         except ParseError:
             continue
         for cpu, times in itertools.chain([("all", stat.total)], stat.cpus.items()):
+            line = lines.of("cpu " if cpu == "all" else f"cpu{cpu} ", f"{n}")
             for column in times.__slots__:
-                yield Sample(n, at, "cpu", str(cpu), f"{column}_ticks", getattr(times, column), member)
+                yield Sample(n, at, "cpu", str(cpu), f"{column}_ticks", getattr(times, column), member, line)
 
 
 def _softnet(tables: Tables) -> Iterator[Sample]:
@@ -145,7 +241,9 @@ def _softnet(tables: Tables) -> Iterator[Sample]:
     from vnetkb.parsers.softnet_stat import parse  # noqa: PLC0415
 
     member = tables.path("softnet-stat", None, "series")
+    lines = _lines(tables, "softnet-stat")
     for n, at, data in tables.series("softnet-stat"):
+        head = lines.of(f"@ {n} ")
         try:
             rows = parse(data)
         except ParseError:
@@ -153,5 +251,10 @@ def _softnet(tables: Tables) -> Iterator[Sample]:
         for line, row in enumerate(rows, 1):
             # Before Linux 5.10 a line does not name its CPU.
             name = str(row.cpu) if row.cpu is not None else f"line {line}"
+            at_line = None if head is None else head + line
             for column in ("processed", "dropped", "time_squeeze"):
-                yield Sample(n, at, "softnet", name, column, getattr(row, column), member)
+                yield Sample(n, at, "softnet", name, column, getattr(row, column), member, at_line)
+
+
+def _lines(tables: Tables, capture: str) -> Lines:
+    return Lines(tables.bundle.data(capture, None, "series") or b"")

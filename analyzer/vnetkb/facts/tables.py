@@ -187,6 +187,11 @@ class Tables:
             if c.snapshot is not None and c.start_monotonic_s is not None
         }
 
+    @cached_property
+    def members(self) -> dict[str, tuple[str, int | None, str]]:
+        """For each member the capture, the snapshot and the scope that it holds."""
+        return {c.place: (c.id, c.snapshot, c.scope) for c in self.bundle.manifest.captures}
+
     def once_path(self, capture: str) -> str:
         """Return the member path of a capture that is taken once a bundle."""
         return self.path(capture, self.first)

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from vnetkb import wide
+from vnetkb.diagnosis.wording import shell_word
 from vnetkb.kb.model import RemedyKind, Status
 from vnetkb.language import tr
 from vnetkb.report import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import AppliedRemedy, Candidate
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTH = 118
 LABEL = 13
+ALIKE = 5
+"""So many findings of one kind are told whole: hundreds of ports may lose packets in the same way."""
 
 
 def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
@@ -32,7 +36,9 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
     names = {finding.id: finding.subject.name for finding in diagnosis.findings}
     told = {finding.id: words.places(finding) for finding in diagnosis.findings}
     same_as = {each: group.findings[0] for group in diagnosis.groups for each in group.findings[1:]}
+    alike: defaultdict[Hashable, list[str]] = defaultdict(list)
     for finding in diagnosis.findings:
+        like = alike[_kind(finding)]
         if finding.id in same_as and not every:
             lines.extend(_head(finding))
             first = same_as[finding.id]
@@ -40,7 +46,17 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
             lines.append(wrapped(tr("why"), as_above))
             if told[finding.id] != told[first]:
                 lines.extend(_reference(finding))
+        elif len(like) >= ALIKE and not every:
+            lines.extend(_head(finding))
+            as_above = tr(
+                "{cause}: as of {name} above, with numbers of its own (--device {device})",
+                cause=_why(finding),
+                name=names[like[0]],
+                device=shell_word(finding.subject.name),
+            )
+            lines.append(wrapped(tr("why"), as_above))
         else:
+            like.append(finding.id)
             lines.extend(_finding(finding, every=every))
         lines.append("")
     lines.extend(wrapped(tr("together"), words.group(group, names)) for group in diagnosis.groups)
@@ -51,6 +67,13 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         for step in diagnosis.next_steps
     )
     return "\n".join(lines) + "\n"
+
+
+def _kind(finding: Finding) -> Hashable:
+    """What findings have in common of which every candidate says the same."""
+    statuses = tuple([(candidate.rule.id, candidate.status) for candidate in finding.candidates])
+    cause = finding.cause.id if finding.cause else None
+    return finding.subject.kind, finding.symptom.counter, finding.symptom.state, finding.harm, cause, statuses
 
 
 def _head(finding: Finding) -> Iterator[str]:

@@ -232,7 +232,9 @@ def members(captures: Sequence[str]) -> str:
     names: dict[str, list[str]] = {}
     for name, places in folders.items():
         names.setdefault(", ".join(places), []).append(name)
-    return "; ".join(f"{places}: {', '.join(found)}" for places, found in names.items())
+    return "; ".join(
+        f"{places}: {', '.join(found)}" if places else ", ".join(found) for places, found in names.items()
+    )
 
 
 def summary(diagnosis: Diagnosis) -> str:
