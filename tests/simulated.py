@@ -81,6 +81,8 @@ class Host:
     """When a capture was taken, by its path: monotonic seconds of its start, and how long it took."""
     guest_script_s: float | None = None
     """How long the host had a guest's script run; its captures all bear the time of the whole run."""
+    absences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Captures that are not there, by the path that they would have: the reason and the detail."""
     file_name: str | None = None
     """What stands for the host in the file's name, where its own name can be in none."""
 
@@ -118,6 +120,12 @@ class Host:
         captures = [
             _capture(path, text.encode("utf-8", "surrogateescape")) for path, text in sorted(content.items())
         ]
+        for path, (reason, detail) in self.absences.items():
+            nothing = dict.fromkeys(
+                ("path", "exit_status", "start_monotonic_s", "duration_s", "bytes", "sha256")
+            )
+            absent = {"absent": {"reason": reason, "detail": detail}}
+            captures.append(_capture(path, b"") | nothing | absent)
         for capture in captures:
             if capture["path"] in self.taken:
                 start, duration = self.taken[capture["path"]]

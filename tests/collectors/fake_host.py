@@ -156,10 +156,15 @@ class Outcome:
     stderr: str
 
     @property
-    def bundle(self) -> Bundle:
-        """The bundle that the last line of stdout names."""
+    def path(self) -> Path:
+        """The file that the last line of stdout names."""
         assert self.returncode == 0, self.stderr
-        return Bundle.read(Path(self.stdout.splitlines()[-1]))
+        return Path(self.stdout.splitlines()[-1])
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle in that file."""
+        return Bundle.read(self.path)
 
 
 class FakeHost:
@@ -171,6 +176,7 @@ class FakeHost:
         self.bin = folder / "bin"
         self.out = folder / "out"
         self.calls = folder / "calls"
+        self.script = SCRIPT
         self.mark = uuid.uuid4().hex
         for made in (self.root / "proc", self.root / "sys", self.bin, self.out):
             made.mkdir(parents=True)
@@ -214,7 +220,7 @@ class FakeHost:
 
     def words(self, shell: list[str], *options: str) -> list[str]:
         """Return the command line of a run."""
-        return [*shell, str(SCRIPT), "--output", str(self.out), *options]
+        return [*shell, str(self.script), "--output", str(self.out), *options]
 
     def run(
         self,

@@ -66,10 +66,17 @@ def answers(
 
 
 def add_libvirt(host: FakeHost, said: dict[str, str], *, names: str = "web01") -> None:
-    """Let virsh answer as libvirt with a VM whose agent answers so; on top of what it did before."""
+    """Let virsh answer as libvirt with a VM whose agent answers so; on top of what it did before.
+
+    An answer that begins with `error:` is one of virsh itself.
+    """
     (host.bin / "virsh").rename(host.bin / "virsh-before")
     cases = []
     for number, (command, text) in enumerate(said.items()):
+        if text.startswith("error:"):
+            fails = f"echo {shlex.quote(text)} >&2; echo; exit 1 ;;"
+            cases.append(f'*qemu-agent-command*\\"{command}\\"*) {fails}')
+            continue
         file = host.root / f"answer-{number}"
         file.write_text(text + "\n", encoding="ascii")
         cases.append(f'*qemu-agent-command*\\"{command}\\"*) exec cat {shlex.quote(str(file))} ;;')
@@ -267,12 +274,72 @@ def test_output_that_is_none_is_said_so(host: FakeHost, container: str) -> None:
     assert any("not what vnetkb-guest writes" in note for note in bundle.manifest["notes"])
 
 
-def test_output_that_was_cut_is_kept_and_marked(host: FakeHost) -> None:
-    add_libvirt(host, answers(container=CONTAINER[: CONTAINER.index("@@ 1/")]))
-    bundle = host.run(["dash"], *QUICK, "--guest", "web01").bundle
+@pytest.mark.parametrize(
+    ("left", "member"),
+    [
+        ("uptime 41.70 2.71\n@@ 0/guest-proc-net-dev\n|Inter-| x\n|eth0: 12", b"Inter-| x\n"),
+        ("uptime 41.7", None),
+    ],
+    ids=["in-a-number", "in-its-first-line"],
+)
+def test_output_that_was_cut_is_kept_without_its_last_number(
+    host: FakeHost, shell: list[str], left: str, member: bytes | None
+) -> None:
+    """The agent says that it cut the output, and there is one file of it that is not whole."""
+    said = answers(container=CONTAINER.split("uptime")[0] + left)
+    said["guest-exec-status"] = said["guest-exec-status"].replace('"exited"', '"out-truncated":true,"exited"')
+    add_libvirt(host, said)
+    bundle = host.run(shell, *QUICK, "--guest", "web01").bundle
+    found = captures(bundle)
+    cut = [capture for capture, row in found.items() if row["truncated"]]
+    row = found["guest-manifest", 0]
 
-    assert captures(bundle)["guest-clock", 0]["truncated"] is True
-    assert any("not whole" in note for note in bundle.manifest["notes"])
+    assert bundle.members.get("guest/web01/0/guest-proc-net-dev") == member
+    assert cut == ([("guest-proc-net-dev", 0)] if member else [])
+    assert (row["absent"]["reason"], "out-truncated" in row["absent"]["detail"]) == ("failed", True)
+    assert "--guest-file" in row["remark"]
+    (note,) = bundle.manifest["notes"]
+    assert "out-truncated" in note
+    assert "--guest-file" in note
+
+
+OVER = {
+    "libvirt": "error: Unable to encode message payload",
+    "libvirt-buffer": "error: No complete agent response found in 10485760 bytes",
+    "own": "error: cannot write to stdout: File too large",
+    "afterwards": "error: Guest agent is not responding: QEMU guest agent is not available due to an error",
+}
+
+
+@pytest.mark.parametrize("case", OVER)
+def test_output_over_the_cap_of_the_way_is_named_with_what_to_do(host: FakeHost, case: str) -> None:
+    add_libvirt(host, answers() | {"guest-exec-status": OVER[case]})
+    bundle = host.run(["dash"], *QUICK, "--guest", "web01").bundle
+    row = captures(bundle)["guest-manifest", 0]
+    log = bundle.members["collector.log"].decode()
+
+    assert OVER[case] in row["absent"]["detail"]
+    wanted = "restart qemu-guest-agent" if case == "afterwards" else "libvirt carries 4 MiB"
+    assert wanted in row["remark"]
+    assert "vnetkb-guest in the guest by hand" in row["remark"]
+    assert any(wanted in note for note in bundle.manifest["notes"])
+    assert OVER[case] in log
+    # what else the agent told is there, and so is the host's own
+    assert captures(bundle)["agent-interfaces", 1]["path"]
+    assert bundle.capture("virsh-domstats", 1)["path"]
+
+
+@pytest.mark.parametrize("client", ["python3", "perl"])
+def test_an_answer_that_fills_the_disk_is_not_taken(
+    host: FakeHost, agent: Callable[[dict[str, str]], None], client: str
+) -> None:
+    agent(answers(container=CONTAINER.replace("@@END", "|" + "x" * (6 << 20) + "\n@@END")))
+    bundle = host.run(["dash"], *QUICK, "--guest", "web01", env={"VNETKB_SOCKET_CLIENT": client}).bundle
+    row = captures(bundle)["guest-manifest", 0]
+
+    assert row["absent"]["detail"] == "its answer is larger than 6144 KiB"
+    assert "by hand" in row["remark"]
+    assert captures(bundle)["agent-interfaces", 1]["path"]
 
 
 def test_a_name_that_no_running_vm_has(host: FakeHost, shell: list[str]) -> None:

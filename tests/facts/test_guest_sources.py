@@ -263,3 +263,39 @@ def test_a_driver_that_is_still_making_buffers_has_a_short_ring(
 
     assert observations.subjects["tap", "vnet3"].fact("guest.netkvm_filling").value is value
     assert statuses["guest-netkvm-buffers"] == ("likely" if value else "open")
+
+
+# --------------------------------------------------------------------------------- what was not taken
+
+
+@pytest.mark.parametrize(
+    ("files_of", "row", "said_of", "level"),
+    [
+        ({}, ("agent-info", "timed-out", "no output within 5 s"), "nothing was taken", "warning"),
+        ({}, ("agent-info", "failed", "error: QEMU guest agent is not configured"), "nothing was", "warning"),
+        (
+            {f"{n}/agent-interfaces": agent(n) for n in (0, 1)},
+            ("agent-exec", "not-supported", "the agent does not allow guest-exec"),
+            "only what its agent counts",
+            "info",
+        ),
+        (
+            sysfs(eth0=(2, 2000, OWN)),
+            ("guest-manifest", "failed", "the agent cut it at its own limit (out-truncated)"),
+            "is not whole",
+            "warning",
+        ),
+    ],
+    ids=["hangs", "no-channel", "blocked", "cut"],
+)
+def test_what_a_guest_did_not_give_is_told_with_what_to_do(
+    tmp_path: Path, files_of: dict[str, str], row: tuple[str, str, str], said_of: str, level: str
+) -> None:
+    captures = ONE_VM | {f"guest:web01/{place}": text for place, text in files_of.items() if place[1] == "/"}
+    host = Host([Device("vnet3")], captures=captures, absences={f"guest:web01/0/{row[0]}": row[1:]})
+    observations = build(read_bundle(host.write(tmp_path)), load_kb())
+    (told,) = [one for one in observations.notices if row[2] in one.text]
+
+    assert (told.subject, told.level) == ("web01", level)
+    assert said_of in told.text
+    assert "vnetkb analyze --guest web01=FILE" in told.text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vnetkb.facts import guest_witnesses
 from vnetkb.facts.guest_subjects import subjects
-from vnetkb.facts.guests import WINDOWS_TEXT, guests
+from vnetkb.facts.guests import AGENT_NIC, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Notice
 from vnetkb.language import tr
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 # A clock that is off by less than this does no harm to a reader who compares times.
 CLOCK_OFF_S = 60.0
+# What a guest's numbers come by, each by the one before it.
+_WAY = ("agent-info", AGENT_NIC, "agent-exec", "guest-manifest")
+# Of so many guests with the same trouble each is named.
+_NAMED = 3
 _DAY_S, _HOUR_S, _MINUTE_S = 86400, 3600, 60
 
 
@@ -28,6 +32,7 @@ def notices(topology: Topology) -> Iterator[Notice]:
     Args:
         topology: The joins of the host and its guests.
     """
+    troubles: dict[tuple[str, bool], list[str]] = {}
     for guest in guests(topology):
         if topology.vms and guest.name not in topology.vms:
             text = tr("no VM of this name was seen on the host, so what was taken inside it joins no port")
@@ -43,8 +48,39 @@ def notices(topology: Topology) -> Iterator[Notice]:
             yield from _plain(guest)
         yield from _clock(guest)
         guest_witnesses.read_all(guest)
+        trouble = _trouble(guest)
+        if trouble is not None:
+            troubles.setdefault(trouble, []).append(guest.name)
+    for (text, by_choice), names in troubles.items():
+        more = tr("{count} more", count=len(names) - _NAMED)
+        subject = ", ".join([*names[:_NAMED], more] if len(names) > _NAMED else names)
+        advice = tr(
+            "Run vnetkb-guest inside the guest by hand (vnetkb collect --print guest-linux, or "
+            "guest-windows, writes it out) and give its file to vnetkb analyze --guest {vm}=FILE",
+            vm=names[0],
+        )
+        yield Notice("info" if by_choice else "warning", subject, f"{text}. {advice}")
     for source in subjects(topology):
         yield from guest_witnesses.notices(source)
+
+
+def _trouble(guest: Guest) -> tuple[str, bool] | None:
+    """Return what a guest that was asked did not give and why, and whether that is by its owner's choice."""
+    captures = {c.id: c for c in guest.tables.bundle.manifest.captures if c.scope == guest.scope}
+    absences = ((name, captures[name].absent) for name in _WAY if name in captures)
+    why = next(((name, absent) for name, absent in absences if absent is not None), None)
+    if why is None:
+        return None
+    detail = why[1].detail or why[1].reason
+    if any(guest.first(capture) is not None for capture in (LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT)):
+        return tr("what the guest's collector wrote is not whole ({why})", why=detail), False
+    if guest.first(AGENT_NIC) is not None:
+        text = tr(
+            "of this guest only what its agent counts was taken ({why}): no queue, no socket, no driver",
+            why=detail,
+        )
+        return text, why[1].reason == "not-supported"
+    return tr("nothing was taken inside this guest ({why})", why=detail), False
 
 
 def _alone(guest: Guest) -> Iterator[Notice]:
