@@ -64,6 +64,45 @@ def test_every_tools_name_leads_to_the_counter(ours: KnowledgeBase, name: str) -
     assert (found.kind, found.id) == ("counter", "tap.tx_dropped")
 
 
+@pytest.mark.parametrize(
+    ("name", "counter"),
+    [
+        ("/proc/stat steal", "softnet.cpu_steal"),
+        ("NET_RX", "softnet.net_rx_softirqs"),
+        ("last-avail-idx", "virtio_net.queue_last_avail_idx"),
+        ("used-idx", "virtio_net.queue_used_idx"),
+        ("shadow-avail-idx", "virtio_net.queue_shadow_avail_idx"),
+        ("inuse", "virtio_net.queue_inuse"),
+        ("vring-num", "virtio_net.queue_vring_num"),
+        ("TxCapacity", "netkvm.tx_capacity"),
+        ("MinRxBufferPercent", "netkvm.min_rx_buffer_percent"),
+        ("FastInit", "netkvm.fast_init"),
+        ("*RSS", "netkvm.rss_setting"),
+        ("NumberOfHandledRXPacketsInDPC", "netkvm.handled_rx_packets_in_dpc"),
+        ("SupportedStatistics", "windows_adapter.supported_statistics"),
+        ("MediaSenseState", "windows_adapter.media_sense_state"),
+        ("DatagramsNoPortPersec", "windows_udp.no_ports"),
+        ("rx0_hw_drops", "virtio_net.rx_hw_drops"),
+        ("rx0_hw_drop_overruns", "virtio_net.rx_hw_drop_overruns"),
+        ("Discards", "windows_adapter.received_discarded"),
+        ("丢弃", "windows_adapter.received_discarded"),
+    ],
+)
+def test_every_field_of_a_guest_leads_to_its_counter(ours: KnowledgeBase, name: str, counter: str) -> None:
+    assert one(ours, name).id == counter
+
+
+@pytest.mark.parametrize("name", ["Errors", "errors"])
+def test_a_word_that_many_tools_use_alone_lists_what_it_may_be(ours: KnowledgeBase, name: str) -> None:
+    found = explain(ours, name)
+    assert isinstance(found, list)
+    kinds = [each.id.partition(".")[0] for each in found]
+
+    assert kinds[0] == "tap"
+    assert {"windows_adapter", "udp", "netkvm"} <= set(kinds)
+    assert len(set(kinds)) == len(kinds)
+
+
 @pytest.mark.parametrize("name", ["SKB_DROP_REASON_FULL_RING", "FULL_RING", "full_ring"])
 def test_a_drop_reason_is_explained_by_its_sites_and_causes(ours: KnowledgeBase, name: str) -> None:
     found = one(ours, name)

@@ -42,6 +42,8 @@ _DEVICE = re.compile(
     r"|(?P<bridge>(?:vir)?br\d+)|(?P<veth>veth\w+)|(?P<nic>eth\d+|en[ops]\w*\d\w*))(?!\S)",
     re.IGNORECASE,
 )
+# Words that many tools have as a whole name for different things: they lead to no one of them.
+_VAGUE = frozenset(("errors", "error"))
 _KNOWN_FIRST = ("tap.", "netdev.", "virtio_net.", "udp.", "windows_adapter.received_")
 KINDS = ("counter", "drop reason", "rule", "site", "fact", "behaviour", "remedy", "capture")
 """What can be explained; of several things of one name the first kind comes first."""
@@ -145,6 +147,8 @@ class Explainer:
 
         Of a line that was copied from a tool with its numbers it is what each of them is.
         """
+        if _plain(name) in _VAGUE:
+            return self._index.one_of_each_kind(name)
         copied = pasted.names(name)
         if len(copied) > 1:
             return _unique(found[0] for one in copied if (found := self._index.find(one)))
@@ -266,6 +270,19 @@ class _Index:
             return []
         best = min(each.score for each in held)
         return sorted((each for each in held if best in {each.score, 0}), key=_order)
+
+    def one_of_each_kind(self, name: str) -> list[NearMatch]:
+        """Return of each kind of device or protocol the counter that a word is said of first."""
+        asked = frozenset(_plain(name).split())
+        held = [
+            replace(each, score=len(each.words - asked))
+            for each in self._entries
+            if each.kind == "counter" and asked <= each.words
+        ]
+        first: dict[str, _Entry] = {}
+        for each in sorted(held, key=_order):
+            first.setdefault(each.id.partition(".")[0], each)
+        return _unique(sorted(first.values(), key=lambda each: _order(replace(each, score=0))))[: 2 * _NEAR]
 
     def near(self, name: str) -> list[NearMatch]:
         """Return what is spelled alike, or shares words."""
