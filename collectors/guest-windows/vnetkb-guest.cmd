@@ -46,8 +46,14 @@ if defined CHECK (
   powershell -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%~dp0vnetkb-guest.ps1" -SelfCheck
   goto check_plain
 )
-powershell -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%~dp0vnetkb-guest.ps1" -Output "%DIR%" -Interval %SECONDS%
-if not errorlevel 1 exit /b 0
+rem Only the file that it names says that it worked: where scripts are forbidden it may say nothing and end well.
+set "MADE="
+for /f "delims=" %%L in ('powershell -NoProfile -NonInteractive -ExecutionPolicy Bypass -File "%~dp0vnetkb-guest.ps1" -Output "%DIR%" -Interval %SECONDS%') do set "MADE=%%L"
+if not defined MADE goto without
+if not exist "%MADE%" goto without
+echo %MADE%
+exit /b 0
+:without
 echo vnetkb-guest: PowerShell did not work; taking what plain tools print 1>&2
 
 :plain
@@ -81,9 +87,16 @@ echo %OUT%
 exit /b 0
 
 :check_plain
-for %%T in (netstat netsh getmac reg chcp timeout ping) do (
-  where %%T >nul 2>nul && echo ok       %%T || echo missing  %%T
-)
+for %%T in (netstat netsh getmac reg chcp timeout ping) do call :tool %%T
+exit /b 0
+
+:tool
+where %1 >nul 2>nul
+if errorlevel 1 goto tool_missing
+echo ok       %1
+exit /b 0
+:tool_missing
+echo missing  %1
 exit /b 0
 
 :sample
