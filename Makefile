@@ -63,7 +63,7 @@ fuzz: $(DEV) ## an hour of coverage-guided fuzzing; ARGS="--seconds 600"
 	@nice -n 19 $(VENV)/bin/python tools/fuzz.py --seconds 3600 $(ARGS)
 
 kills: $(DEV) ## kill the collector outright at 200 random moments
-	@VNETKB_KILLS=200 $(VENV)/bin/python -m pytest -q tests/collectors/test_collect_hostile.py -k killed
+	@VNETKB_KILLS=200 $(VENV)/bin/python -m pytest -q tests/collectors tests/delivery -k killed_outright
 
 clean: ## remove .venv and everything that was built or cached
 	rm -rf $(VENV) .nox dist build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache

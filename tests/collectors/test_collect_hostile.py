@@ -479,6 +479,37 @@ def test_killed_outright_with_a_guest_and_while_sending(host: FakeHost, what: st
     assert not list(host.out.glob(".vnetkb-collect.*"))
 
 
+@pytest.mark.skipif(shutil.which("age") is None, reason="NOT TESTED: age is not installed")
+def test_killed_outright_while_encrypting(host: FakeHost, tmp_path: Path) -> None:
+    identity = tmp_path / "identity"
+    made = subprocess.run(["age-keygen", "-o", str(identity)], capture_output=True, text=True, check=True)
+    words = ["--snapshots", "1", "--mask", "--encrypt-to", made.stderr.split()[-1]]
+    host.command("age", f'sleep 0.3; exec {shutil.which("age")} "$@"')
+    chance = random.Random(20261125)  # noqa: S311  # repeatable, not secret
+    for _ in range(max(6, KILLS // 2)):
+        run = host.start(chance.choice(list(SHELLS.values())), *QUICK, *words)
+        end = time.monotonic() + chance.uniform(0.0, 4.0)
+        while run.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
+        if chance.random() < 0.5:
+            run.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+        run.communicate(timeout=60)
+        assert not list(host.out.glob("vnetkb-*.tar.gz")), "clear text is never left"
+    assert host.wait_until_quiet() == []
+
+    outcome = host.run(DASH, *QUICK, *words)
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert not [path for path in host.out.iterdir() if path.name.startswith(".")]
+    encrypted = list(host.out.glob("vnetkb-*.tar.gz.age"))
+    assert encrypted
+    for path in encrypted:
+        assert read_bundle(path, identity=identity).notices == ()
+
+
 @pytest.mark.real
 @pytest.mark.skipif(rig.why_unavailable() is not None, reason=f"NOT TESTED: {rig.why_unavailable()}")
 def test_killed_outright_while_tracing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from collectors.fake_host import QUICK, SHELLS, FakeHost, Outcome, rich_host
+from vnetkb.bundle import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +36,8 @@ needs_apache = pytest.mark.skipif(
     not Path("/usr/sbin/apache2").exists(), reason="NOT TESTED: apache2 is not installed"
 )
 DASH = SHELLS["dash"]
+KILLS = int(os.environ.get("VNETKB_KILLS", "12"))
+"""Kills at random moments; `make kills` asks for 200."""
 SECRET = "s1gn4ture-of-a-store"  # noqa: S105  # no real one
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1; {user}
@@ -556,46 +560,78 @@ Subsystem sftp internal-sftp
 """
 
 
-@pytest.mark.skipif(
+needs_sshd = pytest.mark.skipif(
     not Path("/usr/sbin/sshd").exists() or os.geteuid() != 0, reason="NOT TESTED: no sshd, or not root"
 )
-def test_sftp_resumes_what_a_try_before_left(host: FakeHost, tmp_path: Path) -> None:
+
+
+@contextmanager
+def sshd(folder: Path, *settings: str) -> Iterator[tuple[str, Path]]:
+    """Run a real sshd; yield the address before a path, and a home whose curl may enter there."""
     protocols = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout
     if " sftp" not in protocols:
         pytest.skip("NOT TESTED: this curl has no sftp")
-    folder = tmp_path / "ssh"
-    home = tmp_path / "home"
+    keys, home = folder / "ssh", folder / "home"
     (home / ".ssh").mkdir(parents=True)
-    folder.mkdir()
+    keys.mkdir()
     Path("/run/sshd").mkdir(exist_ok=True)
     for name in ("host_key", "user_key"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
-    shutil.copy(folder / "user_key.pub", folder / "authorized")
-    (home / ".curlrc").write_text(
-        f"key = {folder}/user_key\npubkey = {folder}/user_key.pub\n", encoding="ascii"
-    )
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True)
+    shutil.copy(keys / "user_key.pub", keys / "authorized")
+    lines = [f"key = {keys}/user_key", f"pubkey = {keys}/user_key.pub", *settings]
+    (home / ".curlrc").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "config").write_text(SSHD.format(port=port, folder=folder), encoding="ascii")
-    key = (folder / "host_key.pub").read_text(encoding="ascii").split()
+    (keys / "config").write_text(SSHD.format(port=port, folder=keys), encoding="ascii")
+    key = (keys / "host_key.pub").read_text(encoding="ascii").split()
     (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {key[0]} {key[1]}\n", encoding="ascii")
     run = subprocess.Popen(
-        ["/usr/sbin/sshd", "-D", "-e", "-f", str(folder / "config")], stderr=subprocess.DEVNULL
+        ["/usr/sbin/sshd", "-D", "-e", "-f", str(keys / "config")], stderr=subprocess.DEVNULL
     )
-    target = tmp_path / "there" / "x.tar.gz"
-    target.parent.mkdir()
-    host.command("curl", CUT_ONCE.format(curl=shutil.which("curl"), target=target))
     try:
         wait_for_port(port)
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        outcome = send(host, f"sftp://{user}@127.0.0.1:{port}{target}", HOME=str(home))
+        yield f"sftp://{pwd.getpwuid(os.geteuid()).pw_name}@127.0.0.1:{port}", home
     finally:
         run.kill()
         run.wait()
+
+
+@needs_sshd
+def test_sftp_resumes_what_a_try_before_left(host: FakeHost, tmp_path: Path) -> None:
+    target = tmp_path / "there" / "x.tar.gz"
+    target.parent.mkdir()
+    host.command("curl", CUT_ONCE.format(curl=shutil.which("curl"), target=target))
+    with sshd(tmp_path) as (address, home):
+        outcome = send(host, f"{address}{target}", HOME=str(home))
 
     assert outcome.returncode == 0, outcome.stderr
     assert_same(outcome.bundle.path, target)
     assert "try 1 of 5: curl: (18) cut" in outcome.stderr
     assert any("--continue-at -" in call for call in host.called("curl"))
     assert "read back" in outcome.stderr
+
+
+@needs_sshd
+def test_killed_outright_while_sending_by_sftp(host: FakeHost, tmp_path: Path) -> None:
+    chance = random.Random(20261124)  # noqa: S311  # repeatable, not secret
+    there = tmp_path / "there"
+    there.mkdir()
+    with sshd(tmp_path, "limit-rate = 8k") as (address, home):
+        for _ in range(max(5, KILLS // 2)):
+            before = set(host.out.glob("*.tar.gz"))
+            with sending(host, f"{address}{there}/", HOME=str(home)) as run:
+                wait_until(lambda before=before: set(host.out.glob("*.tar.gz")) - before)  # type: ignore[misc]
+                time.sleep(chance.uniform(0.0, 2.0))
+                if chance.random() < 0.5:
+                    run.kill()
+                else:
+                    os.killpg(run.pid, signal.SIGKILL)
+                run.communicate(timeout=60)
+            wait_until(lambda: host.processes() == [])
+        for path in host.out.glob("*.tar.gz"):
+            assert read_bundle(path).notices == ()
+        assert host.run(DASH, *QUICK, "--snapshots", "1").returncode == 0
+
+    assert any(there.iterdir()), "none was killed while it was sending"
+    assert not [path for path in host.out.iterdir() if path.name.startswith(".")]
