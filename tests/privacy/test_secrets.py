@@ -71,7 +71,10 @@ CASES = {
     ),
     "ovs-log": (
         "2026-11-22T10:00:00.000Z|1|dpif|WARN|x: psk=S1 (Invalid)\n",
-        "2026-11-22T10:00:00.000Z|1|dpif|WARN|x: in_key=5 (Invalid)\n",
+        (
+            "2026-11-22T10:00:00.000Z|1|dpif|WARN|x: in_key=5 (Invalid)\n"
+            "2026-11-22T10:00:00.000Z|1|dpif|WARN|system@ovs-system: failed to put\n"
+        ),
     ),
 }
 

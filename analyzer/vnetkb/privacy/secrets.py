@@ -25,9 +25,7 @@ _PAIR = re.compile(
 )
 _BEARER = re.compile(r'([Bb]earer) ++(?!\(cut out\))[^ "\n]+')
 _ADDRESS = re.compile(r'([=/][0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",\n]{1,256}+@')
-_LOGGED_ADDRESS = re.compile(
-    r"""((?:^|[ "'])[0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",\n]{1,256}+@""", re.MULTILINE
-)
+_LOGGED_ADDRESS = re.compile(r"""([ "'][0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",|\n]{1,256}+@""")
 _LOGGED = re.compile(
     r"(?<![0-9A-Za-z_.-])"
     r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[ _-]?key|pwd|psk)"
