@@ -103,12 +103,15 @@ class DeviceFacts:
         self._facts: dict[str, Fact] = {}
         self._moved: dict[str, tuple[int | None, ...]] = {}
         self._restarted: bool | None = None
+        self._steps: dict[str, int | None] = {}
+        self._statistics: dict[str, tuple[int | None, ...]] = {}
 
     def look_at(self, timeline: Timeline) -> None:
         """Use the series from now on; without this nothing of a series is known of the device."""
         self.timeline = timeline
         self._facts.clear()
         self._moved.clear()
+        self._steps.clear()
         self._restarted = None
 
     @property
@@ -201,6 +204,11 @@ class DeviceFacts:
 
     def statistic(self, key: str) -> tuple[int | None, ...]:
         """One counter of the device in every snapshot: sysfs, or ``ip -s link`` where sysfs was not taken."""
+        if key not in self._statistics:
+            self._statistics[key] = self._read_statistic(key)
+        return self._statistics[key]
+
+    def _read_statistic(self, key: str) -> tuple[int | None, ...]:
         values: list[int | None] = []
         for n in self.tables.snapshots:
             device = (self.tables.get("sysfs-net", n) or {}).get(self.name)
@@ -246,6 +254,11 @@ class DeviceFacts:
 
     def between_snapshots(self, key: str) -> int | None:
         """How far a counter moved from the first snapshot to the last; in steps, so that wraps count."""
+        if key not in self._steps:
+            self._steps[key] = self._between_snapshots(key)
+        return self._steps[key]
+
+    def _between_snapshots(self, key: str) -> int | None:
         values = self.statistic(key)
         u32 = self.is_u32(key)
         if self.restarted or (not u32 and key not in PACKETS and goes_back(self._samples_of(key))):
