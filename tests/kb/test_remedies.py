@@ -10,22 +10,12 @@ from vnetkb.kb.model import Remedy, RemedyKind, Rule, RuleKind
 
 KB = load_kb()
 CAUSES = [rule for rule in KB.rules.values() if rule.kind is RuleKind.CAUSE]
-WITH_UNIT = {name for name, fact in KB.facts.items() if fact.unit not in {None, "count"}}
 
 
 @pytest.mark.parametrize("rule", CAUSES, ids=lambda rule: rule.id)
 def test_every_cause_has_a_remedy_of_its_own_or_of_what_it_refines(rule: Rule) -> None:
     chain = [rule.id, *KB.ancestors(rule.id)]
     assert any(KB.rules[name].remedies for name in chain)
-
-
-@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
-def test_no_command_holds_a_number_with_its_unit(remedy: Remedy) -> None:
-    command = remedy.command or ""
-    undo = remedy.undo
-    lines = [command, *([undo] if re.match(r"(ip|sysctl|virsh|tc|ovs-vsctl|ethtool|kill) ", undo) else [])]
-    named = {name for line in lines for name in re.findall(r"\{([a-z_.]+)\}", line)}
-    assert not named & WITH_UNIT
 
 
 @pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
@@ -54,3 +44,47 @@ def test_a_remedy_is_what_it_says_it_is(remedy: Remedy) -> None:
     assert remedy.command or remedy.id in OF_ALARMS or remedy.kind is RemedyKind.ONCE
     assert "vnetkb compare BEFORE AFTER" in remedy.check or remedy.id in OF_ALARMS
     assert remedy.undo != "Nothing to undo." or remedy.kind is RemedyKind.ONCE
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_a_setting_says_what_is_proposed_and_why(remedy: Remedy) -> None:
+    """One that changes something names each setting, the command that shows it, a value and a reason."""
+    assert remedy.settings or remedy.kind is not RemedyKind.SETTING
+    for one in remedy.settings:
+        assert one.what
+        assert one.look
+        assert one.propose
+        assert one.because
+
+
+WORDS = re.compile(r"(?<![A-Za-z0-9_{-])[A-Z][A-Z0-9_]*(?![A-Za-z0-9_}])")
+NO_PLACEHOLDER = {
+    "STOP",
+    "CONT",
+    "ACTION",
+    "SUBSYSTEM",
+    "KERNEL",
+    "ATTR",
+    "RUN",
+    "KB",
+    "XML",
+    "QOS",
+    "A",
+    "POST",
+    "SIGHUP",
+}
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_every_word_in_capitals_of_a_command_is_explained(remedy: Remedy) -> None:
+    commands = [remedy.command or "", *remedy.persistent.values(), *(one.look for one in remedy.settings)]
+    if re.match(r"#? ?(ip|sysctl|virsh|tc|ovs-vsctl|ethtool|kill|taskset) ", remedy.undo):
+        commands.append(remedy.undo)
+    named = {word for line in commands for word in WORDS.findall(line)}
+    assert named - NO_PLACEHOLDER - set(remedy.stands_for) == set()
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_the_check_names_what_was_lost(remedy: Remedy) -> None:
+    """Not a counter that another cause of the same remedy may not move."""
+    assert "{loss}" in remedy.check or remedy.id in OF_ALARMS

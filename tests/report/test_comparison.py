@@ -2,6 +2,7 @@
 """Two bundles of a host: what stopped, what started, whether a remedy helped; when that cannot be said."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.compare import Comparison, compare
-from vnetkb.errors import UnusableInput, UsageProblem
+from vnetkb.errors import UnusableInput
 from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
 from vnetkb.paths import schemas_dir
@@ -110,9 +111,10 @@ def test_another_host_is_not_comparable(tmp_path: Path) -> None:
         compared(tmp_path, of(BROKEN), of(MENDED, name="node8"))
 
 
-def test_the_same_bundle_twice_is_usage(tmp_path: Path) -> None:
-    with pytest.raises(UsageProblem, match="same bundle"):
-        compared(tmp_path, of(BROKEN), of(BROKEN))
+def test_the_same_bundle_twice_is_the_same_and_said(tmp_path: Path) -> None:
+    comparison = compared(tmp_path, of(BROKEN), of(BROKEN))
+    assert [outcome.outcome for outcome in comparison.outcomes] == ["no-change"]
+    assert any("the same bundle" in notice.text for notice in comparison.notices)
 
 
 def test_another_boot_kernel_and_order_are_told(tmp_path: Path) -> None:
@@ -175,3 +177,87 @@ def test_two_bundles_in_which_nothing_moved_leave_one_empty_line(tmp_path: Path)
     text = render_text(compared(tmp_path, quiet, replace(quiet, start="2026-11-23T13:45:00Z")))
     assert "\n\n\n" not in text
     assert "\n\n" in text
+
+
+RECORDED = sorted((Path(__file__).resolve().parents[2] / "tests").glob("*/*bundles/*.tar.gz"))
+SWITCH = Path(__file__).resolve().parents[1] / "facts" / "recorded" / "switch-6.1.tar.gz"
+
+
+def held(before: Path, after: Path) -> Comparison:
+    first, second = ((one, diagnose(one, KB)) for one in (build(read_bundle(p), KB) for p in (before, after)))
+    comparison = compare(first, second, KB)
+    jsonschema.validate(json.loads(render_json(comparison)), SCHEMA, cls=jsonschema.Draft202012Validator)
+    assert not re.search(r"\de\+\d", render_text(comparison, every=True))
+    return comparison
+
+
+@pytest.mark.parametrize("bundle", [*RECORDED, SWITCH], ids=lambda path: path.name.removesuffix(".tar.gz"))
+def test_each_loss_of_a_recorded_bundle_is_the_same_in_itself(bundle: Path) -> None:
+    """Counters, sums and traces alike: nothing of it is new, nothing is unknown."""
+    comparison = held(bundle, bundle)
+    assert {outcome.outcome for outcome in comparison.outcomes} <= {"no-change"}
+    assert comparison.new == ()
+    assert all(loss.between is None or loss.between == 0 for loss in comparison.past)
+
+
+def lab(name: str) -> Path:
+    return next(path for path in RECORDED if path.name == f"{name}.tar.gz")
+
+
+def test_a_loss_that_no_counter_shows_has_stopped_where_the_sums_meet_again() -> None:
+    (outcome,) = held(lab("filtered-6.1"), lab("groups-6.1")).outcomes
+    assert (outcome.counter, outcome.outcome) == (None, "helped")
+    assert "601 packets came" in outcome.text
+    assert "the load fell" in outcome.text
+    assert "guest/maskedvm1/1/agent-interfaces" in outcome.captures
+
+
+def test_nothing_lost_where_nothing_came_is_no_help() -> None:
+    (outcome,) = held(lab("groups-6.1"), lab("filtered-6.1")).outcomes
+    assert outcome.outcome == "unknown"
+    assert "only 0 packets came" in outcome.text
+
+
+def test_a_bridge_that_is_gone_is_not_mended() -> None:
+    comparison = held(lab("together-own-bridge-over-mtu-6.1"), lab("together-bridge-over-mtu-6.1"))
+    silent = [one for one in comparison.outcomes if one.counter is None]
+    assert len(silent) > 3
+    assert {outcome.outcome for outcome in silent} == {"unknown"}
+    assert all("does not show it" in outcome.text or "lacks" in outcome.text for outcome in silent)
+
+
+def test_a_loss_that_a_trace_showed_needs_another_trace() -> None:
+    comparison = held(lab("together-bridge-over-mtu-6.12"), lab("healthy-guest-6.12"))
+    traced = [one for one in comparison.outcomes if one.before.captures == ("series/trace",)]
+    assert traced
+    assert all(outcome.outcome == "unknown" and "lacks trace" in outcome.text for outcome in traced)
+
+
+def test_a_stopped_reader_and_a_healthy_guest_after_it() -> None:
+    (outcome,) = held(lab("vm-paused-6.1"), lab("healthy-guest-6.1")).outcomes
+    assert outcome.outcome == "helped"
+    back = held(lab("healthy-guest-6.1"), lab("vm-paused-6.1"))
+    assert back.outcomes == ()
+    assert [finding.symptom.counter for finding in back.new] == ["tap.tx_dropped"]
+
+
+def test_help_with_a_load_that_fell_is_said_to_be_doubtful(tmp_path: Path) -> None:
+    less = replace(MENDED, tx_packets=(2000, 2020))
+    (outcome,) = compared(tmp_path, of(BROKEN), of(less)).outcomes
+    assert outcome.outcome == "helped"
+    assert "the load fell" in outcome.text
+
+
+def test_one_snapshot_before_tells_nothing_of_what_helped(tmp_path: Path) -> None:
+    (outcome,) = compared(tmp_path, of(BROKEN, snapshots=1), of(MENDED)).outcomes
+    assert outcome.outcome == "unknown"
+    assert "the first bundle" in outcome.text
+
+
+def test_what_was_lost_between_two_bundles_is_told(tmp_path: Path) -> None:
+    quiet = Device("vnet3", (500, 500), (2000, 2900), tx_queue_len=(1000, 1000))
+    later = replace(quiet, tx_dropped=(700, 700))
+    comparison = compared(tmp_path, of(quiet), of(later, start="2026-11-23T13:45:00Z"))
+    (loss,) = comparison.past
+    assert (loss.before, loss.after, loss.between) == (500, 700, 200)
+    assert "200 lost between the two bundles" in " ".join(render_text(comparison).split())

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from vnetkb.diagnosis.conditions import Situation, evaluate
 from vnetkb.diagnosis.harm import HarmTable
 from vnetkb.diagnosis.memory import Memory
-from vnetkb.diagnosis.model import Alarm, AppliedRemedy, Diagnosis, Finding, Group, NextStep
+from vnetkb.diagnosis.model import (
+    Alarm,
+    AppliedRemedy,
+    AppliedSetting,
+    Diagnosis,
+    Finding,
+    Group,
+    NextStep,
+)
 from vnetkb.diagnosis.status import HELD, Judged, Verdict, conclude, effect_of, judge, standing, worded
-from vnetkb.diagnosis.wording import Speaker, lowered, shell_word
+from vnetkb.diagnosis.wording import CAPITALS, Speaker, lowered, present, quantity, shell_word
 from vnetkb.facts.model import Notice
 from vnetkb.kb.address import published
 from vnetkb.kb.model import Effect, FactTest, Harm, RuleKind, Status, facts_of
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from vnetkb.facts.model import Observation, Observations
-    from vnetkb.kb.model import KnowledgeBase, Remedy, Rule, RuleTest
+    from vnetkb.kb.model import KnowledgeBase, Remedy, RemedySetting, Rule, RuleTest
     from vnetkb.kb.reference import Capture, Site
 
 SHARED = {
@@ -317,19 +325,60 @@ def _remedies(
         ),
         [],
     )
-    filled = Speaker(observation.words, observation.facts, kb).fill
-    command = Speaker(
-        {key: shell_word(word) for key, word in observation.words.items()}, observation.facts, kb
-    ).fill
-    return tuple(
-        AppliedRemedy(
-            remedy,
-            filled(remedy.text),
-            command(remedy.command) if remedy.command else None,
-            filled(remedy.check),
-            filled(remedy.undo),
-        )
-        for remedy in offered
+    return tuple(_applied(remedy, observation, kb) for remedy in offered)
+
+
+def _applied(remedy: Remedy, observation: Observation, kb: KnowledgeBase) -> AppliedRemedy:
+    """Fill in a remedy's texts for the subject; what its commands lack stays in capitals and is explained."""
+    words = {**observation.words, "loss": _loss(observation)}
+    filled = Speaker(words, observation.facts, kb).fill
+    command = Speaker(words, observation.facts, kb, for_shell=True).fill
+    line, undo = command(remedy.command) if remedy.command else None, command(remedy.undo)
+    persistent = {tool: command(text) for tool, text in remedy.persistent.items()}
+    settings = tuple(_setting(one, observation, kb, filled, command(one.look)) for one in remedy.settings)
+    looks = [one.look for one in settings if one.present is None]
+    named = set(CAPITALS.findall(" ".join([line or "", undo, *persistent.values(), *looks])))
+    return AppliedRemedy(
+        remedy,
+        filled(remedy.text),
+        line,
+        filled(remedy.check),
+        undo,
+        persistent,
+        settings,
+        {word: filled(text) for word, text in remedy.stands_for.items() if word in named},
+    )
+
+
+def _setting(
+    one: RemedySetting,
+    observation: Observation,
+    kb: KnowledgeBase,
+    filled: Callable[[str], str],
+    look: str,
+) -> AppliedSetting:
+    texts = filled(one.what), look, filled(one.propose), filled(one.because)
+    fact = observation.facts.fact(one.fact) if one.fact else None
+    value = present(fact) if fact else None
+    what, look, proposed, because = texts
+    if fact is None or value is None:
+        why = (fact.why_unknown if fact else "") or tr("the bundle does not show it")
+        return AppliedSetting(what, None, why, look, proposed, because)
+    unit = kb.facts[fact.name].unit if fact.name in kb.facts else None
+    return AppliedSetting(what, quantity(value, unit), "", look, proposed, because, fact.captures)
+
+
+def _loss(observation: Observation) -> str:
+    """What must stand still when a remedy has helped: the counter, or the sum that shows a silent loss."""
+    symptom, name = observation.symptom, observation.subject.name
+    if symptom.counter is not None:
+        return tr("{counter} of {name}", counter=symptom.counter, name=name)
+    names = dict.fromkeys(path.rpartition("/")[2] for path in symptom.captures)
+    return tr(
+        "the silent loss of {name}, computed from {captures} ({called}),",
+        name=name,
+        captures=", ".join(names),
+        called=symptom.called,
     )
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Watch, Witness
     from vnetkb.facts.picture import Picture
@@ -71,14 +71,42 @@ class Candidate:
         return self.__dict__.get("evidence") or self._word()
 
 
+class AppliedSetting(NamedTuple):
+    """A setting that a remedy changes, with its present value.
+
+    Attributes:
+        what: The setting.
+        present: Its value in the last snapshot that shows it; None when unknown.
+        why_unknown: Why it is unknown; empty when known.
+        look: The command that shows it.
+        proposed: What to set.
+        because: Why that value.
+        captures: Members that show the present value.
+    """
+
+    what: str
+    present: str | None
+    why_unknown: str
+    look: str
+    proposed: str
+    because: str
+    captures: tuple[str, ...] = ()
+
+
 class AppliedRemedy(NamedTuple):
-    """A remedy with its texts filled in for the subject."""
+    """A remedy with its texts filled in for the subject.
+
+    ``stands_for`` tells what to put in place of each word in capitals that its commands still hold.
+    """
 
     remedy: Remedy
     text: str
     command: str | None
     check: str
     undo: str
+    persistent: Mapping[str, str]
+    settings: tuple[AppliedSetting, ...] = ()
+    stands_for: Mapping[str, str] = {}
 
 
 class Alarm(NamedTuple):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from vnetkb.facts.model import Fact, FactSource, Value
     from vnetkb.kb.model import KnowledgeBase
 
-PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
+# not ATTR{tx_queue_len} of a udev rule
+PLACEHOLDER = re.compile(r"(?<![A-Z])\{([a-z][a-z0-9_.]*)\}")
+CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]*(?![A-Za-z0-9_])")
 SHORT = 10
 
 
@@ -62,6 +64,11 @@ def quantity(value: Value | None, unit: str | None) -> str:
     if unit == "packets" and value == 1 and spoken() is Language.ENGLISH:
         unit = "packet"
     return f"{text} {tr_name(unit, 'unit')}"
+
+
+def present(fact: Fact) -> Value | None:
+    """Return a fact's value in the last snapshot that shows it, or else the overall one."""
+    return next((end for end in reversed(fact.ends) if end is not None), fact.value)
 
 
 def shown(
@@ -121,6 +128,8 @@ class Speaker:
         over: For each fact, which of its values the text speaks of.
         about: The fact that ``{value}`` stands for.
         intervals: The samples that the text speaks of; None for all with drops.
+        for_shell: It fills commands: names are quoted, numbers have no unit, and what is not known is a word
+            in capitals for the reader to replace.
     """
 
     words: Mapping[str, str]
@@ -129,6 +138,7 @@ class Speaker:
     over: Mapping[str, Over | None] = field(default_factory=dict)
     about: str | None = None
     intervals: Collection[int] | None = None
+    for_shell: bool = False
 
     def value(self, name: str) -> str:
         """Return one fact's value as this text means it."""
@@ -141,6 +151,12 @@ class Speaker:
         return PLACEHOLDER.sub(lambda match: self._one(match.group(1)), text)
 
     def _one(self, name: str) -> str:
+        if self.for_shell:
+            return self._shell_word(name)
         if name == "value" and self.about is not None:
             return self.value(self.about)
         return self.value(name) if name in self.kb.facts else self.words.get(name) or tr("unknown")
+
+    def _shell_word(self, name: str) -> str:
+        known = present(self.facts.fact(name)) if name in self.kb.facts else self.words.get(name)
+        return name.rpartition(".")[2].upper() if known is None else shell_word(quantity(known, None))

@@ -22,6 +22,7 @@ from vnetkb.facts import (
     ovs_datapath,
     ovs_port,
     qdisc,
+    settings,
     silent,
     silent_bridge,
     silent_switch,
@@ -59,6 +60,7 @@ PROVIDED_BY = (
     device_settings,
     linux_bridge,
     ovs_port,
+    settings,
     softnet,
     tap_device,
     tap_guest,
@@ -101,6 +103,8 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
     sources: list[SubjectSource] = [*devices, *qdisc.losing(devices), *bridges]
     sources += [*ovs_datapath.subjects(topology), *conntrack.subjects(topology)]
     sources += guest_subjects.subjects(topology)
+    stacks = list(guest_ip.subjects(topology))
+    sources += stacks
     queues = softnet.SoftnetFacts(tables)
     if queues.counted("dropped") is not None and not _held_by_devices(queues, devices):
         sources.append(queues)
@@ -113,7 +117,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
     )
     observations += tuple(silent.observe(taps, _span(bundle), quotes))
     observations += tuple(guest_received.observe(taps, _span(bundle)))
-    observations += tuple(guest_ip.observe(topology))
+    observations += tuple(guest_ip.observe(stacks))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle), quotes))
     traced = tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))
     vanished = tuple(silent_bridge.observe(devices, _span(bundle), traced))
@@ -161,6 +165,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
             manifest.boot_id,
             manifest.start.wall,
             _span(bundle),
+            tuple(capture.place for capture in manifest.captures if capture.absent is None),
         ),
     )
 

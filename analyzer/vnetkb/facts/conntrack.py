@@ -67,7 +67,16 @@ def _table_full(source: ConntrackFacts) -> Fact:
     return Fact(name, found, captures=(source.tables.once_path(capture),))
 
 
+def _most(source: ConntrackFacts) -> Fact:
+    name, capture = "setting.conntrack_max", "sysctl-net"
+    text = (source.tables.once(capture) or {}).get("net.netfilter.nf_conntrack_max", "")
+    if not text.isdigit():
+        return Fact(name, missing=(capture,), why_unknown=tr("net.netfilter.nf_conntrack_max is not known"))
+    return Fact(name, int(text), captures=(source.tables.once_path(capture),))
+
+
 ConntrackFacts.providers = {
+    "setting.conntrack_max": _most,
     "conntrack.races": _races,
     "conntrack.used_share": _used_share,
     "log.conntrack_full": _table_full,

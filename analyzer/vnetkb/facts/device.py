@@ -132,10 +132,12 @@ class DeviceFacts:
 
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for the device."""
+        bridge = self.topology.port_of(self.name)
         return {
             "device": self.name,
             "host": self.tables.bundle.manifest.host,
-            "master": self.topology.port_of(self.name) or "its bridge",
+            "master": bridge or tr("its bridge"),
+            **({"bridge": bridge} if bridge else {}),
         }
 
     def fact(self, name: str) -> Fact:

@@ -19,7 +19,7 @@ from vnetkb.facts.vanished import Vanished, observation
 from vnetkb.language import mark, tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from vnetkb.facts.guests import Guest
     from vnetkb.facts.model import Observation
@@ -143,19 +143,25 @@ GuestIp.providers = {
 }
 
 
-def observe(topology: Topology) -> Iterator[Observation]:
-    """Yield an observation for IPv4 and IPv6 of each Linux guest that lost packets without counting them.
+def subjects(topology: Topology) -> Iterator[GuestIp]:
+    """Yield IPv4 and IPv6 of each Linux guest.
 
     Args:
         topology: The joins of the host and its guests.
     """
     for guest in guests(topology):
-        if guest.is_windows:
-            continue
-        for version in (4, 6):
-            source = GuestIp(guest, version)
-            lost, taken = source.at_least(), source.taken()
-            if not lost or not taken:
-                continue
+        if not guest.is_windows:
+            yield from (GuestIp(guest, version) for version in (4, 6))
+
+
+def observe(sources: Iterable[GuestIp]) -> Iterator[Observation]:
+    """Yield an observation for each IPv4 or IPv6 of a guest that lost packets without counting them.
+
+    Args:
+        sources: The guests' IPv4 and IPv6.
+    """
+    for source in sources:
+        lost, taken = source.at_least(), source.taken()
+        if lost and taken:
             seen = Vanished(lost, BETWEEN, CALLED, source.captures, taken, SHARE_OF)
-            yield observation(source, source, seen, guest.seconds)
+            yield observation(source, source, seen, source.guest.seconds)

@@ -122,8 +122,13 @@ def taken(tap: TapFacts, since: float, until: float) -> int | None:
     return total(steps)
 
 
-def missing(tap: TapFacts) -> Missing | None:
-    """Return what the tap's reader took and the guest's NIC never got; None where nothing is missing."""
+def missing(tap: TapFacts, *, whole: bool = False) -> Missing | None:
+    """Return what the tap's reader took and the guest's NIC never got; None where nothing is missing.
+
+    Args:
+        tap: The tap.
+        whole: Return the sums also where nothing is missing; ``at_least`` is then 0 or less.
+    """
     if tap.same_device is False:
         return None
     got = received(tap)
@@ -134,7 +139,7 @@ def missing(tap: TapFacts) -> Missing | None:
     length = tap.topology.receive_buffers(tap.name) or LONGEST_QUEUE
     underway = length * (queues if isinstance(queues, int) and queues > 0 else 1)
     gap = sent - got.packets
-    if gap <= underway:
+    if gap <= underway and not whole:
         return None
     captures = (*got.captures, *tap.statistic_paths())
     return Missing(SEGMENT, gap - underway, gap, sent, captures)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from vnetkb.facts import guest_witnesses, netkvm
+from vnetkb.facts import guest_witnesses, netkvm, settings
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import AGENT_NIC, ALL_ADAPTERS, LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT, guests
 from vnetkb.facts.model import Fact, Subject
@@ -70,7 +70,10 @@ class GuestSource:
     def words(self) -> Mapping[str, str]:
         """Names that the knowledge base's texts may use for it."""
         port = self.tap or tr("its port")
+        bridge = self.guest.topology.port_of(self.tap) if self.tap else None
         return {
+            "domain": self.guest.name,
+            **({"bridge": bridge} if bridge else {}),
             "device": self.subject.name,
             "vm": self.guest.name,
             "tap": port,
@@ -119,11 +122,9 @@ class GuestSource:
         """Return one fact; a name that no function provides is unknown."""
         if name not in self._facts:
             provider = self.providers.get(name)
-            fact = (
-                provider(self)
-                if provider
-                else Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
-            )
+            fact = provider(self) if provider else settings.of_guest(self.guest, name, self.tap)
+            if fact is None:
+                fact = Fact(name, why_unknown=tr("not computed for a {kind}", kind=self.kind))
             if fact.missing:
                 fact = fact._replace(
                     missing=tuple(c for c in fact.missing if self.guest.tables.can_be_had(c))

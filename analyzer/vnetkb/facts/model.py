@@ -226,6 +226,7 @@ class Taken(NamedTuple):
         boot_id: Changes at every boot.
         start: UTC time as ISO 8601 text.
         interval_s: Seconds between the first and the last snapshot; None with one.
+        members: The captures that it holds, by their paths.
     """
 
     bundle_name: str
@@ -235,6 +236,7 @@ class Taken(NamedTuple):
     boot_id: str
     start: str
     interval_s: float | None
+    members: tuple[str, ...] = ()
 
 
 class Observations(NamedTuple):

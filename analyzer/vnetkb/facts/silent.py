@@ -58,11 +58,15 @@ class Missing(NamedTuple):
     captures: tuple[str, ...]
 
 
-def missing(tap: TapFacts) -> Missing | None:
+def missing(tap: TapFacts, *, whole: bool = False) -> Missing | None:
     """Return what the tap's queueing discipline handed on and the tap neither delivered nor dropped.
 
     None where nothing is missing, or where the numbers cannot tell: no discipline that counts (noqueue), one
     that was put in place anew, no second snapshot.
+
+    Args:
+        tap: The tap.
+        whole: Return the sums also where nothing is missing; ``at_least`` is then 0 or less.
     """
     manifest = tap.tables.bundle.manifest
     if len(manifest.snapshots) < 2:  # noqa: PLR2004
@@ -76,7 +80,7 @@ def missing(tap: TapFacts) -> Missing | None:
         return None
     sent = (last.packets or 0) - (first.packets or 0)
     gap = sent - delivered - lost
-    if sent <= 0 or gap <= 0:
+    if not whole and (sent <= 0 or gap <= 0):
         return None
     lengths = [int(end) for end in tap.fact("tap.tx_queue_len").ends if isinstance(end, int)]
     skews = [tap.tables.seconds_apart("sysfs-net", "tc-qdisc", n) for n in ends]
@@ -88,7 +92,8 @@ def missing(tap: TapFacts) -> Missing | None:
     elsewhere += math.ceil(rate * sum(skew or 0.0 for skew in skews))
     elsewhere += math.ceil(size / SMALLEST_SEGMENT) if _may_be_segmented(tap) else 0
     captures = (*tap.tables.paths("tc-qdisc"), *tap.statistic_paths())
-    return Missing(QDISC_TO_TAP, gap - elsewhere, gap, sent, captures) if gap > elsewhere else None
+    found = Missing(QDISC_TO_TAP, gap - elsewhere, gap, sent, captures)
+    return found if whole or gap > elsewhere else None
 
 
 def _root(tap: TapFacts, n: int) -> Qdisc | None:

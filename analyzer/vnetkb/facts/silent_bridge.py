@@ -84,11 +84,16 @@ class _Sums:
         return moved or 0
 
 
-def gap(bridge: DeviceFacts, devices: Sequence[DeviceFacts]) -> Gap | None:
+def gap(bridge: DeviceFacts, devices: Sequence[DeviceFacts], *, whole: bool = False) -> Gap | None:
     """Return how many frames came into a Linux bridge and left it nowhere.
 
     None where as many left, or where the numbers cannot tell: a port that came or went, or that has devices
     stacked on it which take frames away before the bridge.
+
+    Args:
+        bridge: The bridge.
+        devices: Every device.
+        whole: Return the sums also where nothing is missing; ``at_least`` is then 0 or less.
     """
     tables = bridge.tables
     snapshots = tables.bundle.manifest.snapshots
@@ -115,7 +120,7 @@ def gap(bridge: DeviceFacts, devices: Sequence[DeviceFacts]) -> Gap | None:
     missing = came_in - went_out - refused
     seconds = snapshots[-1].monotonic_s - snapshots[0].monotonic_s
     skews = [tables.seconds_apart("sysfs-net", "sysfs-net", n) for n in ends]
-    if sums.unknown or missing <= 0 or seconds <= 0 or None in skews:
+    if sums.unknown or (missing <= 0 and not whole) or seconds <= 0 or None in skews:
         return None
     elsewhere = sum(_may_hold(port) for port in ports)
     elsewhere += math.ceil(came_in / seconds * sum(skew or 0.0 for skew in skews))
@@ -124,8 +129,9 @@ def gap(bridge: DeviceFacts, devices: Sequence[DeviceFacts]) -> Gap | None:
     if any(_may_merge(port) for port in others):
         elsewhere += math.ceil(bytes_out / SMALLEST_SEGMENT)
     captures = bridge.statistic_paths() + tables.paths("sysfs-net-links")
-    size = bytes_missing // missing if bytes_missing > 0 and not refused else None
-    return Gap(missing - elsewhere, missing, came_in, size, captures) if missing > elsewhere else None
+    size = bytes_missing // missing if bytes_missing > 0 and missing > 0 and not refused else None
+    found = Gap(missing - elsewhere, missing, came_in, size, captures)
+    return found if whole or missing > elsewhere else None
 
 
 def _refused_below(port: DeviceFacts, devices: Iterable[DeviceFacts]) -> int:
@@ -162,7 +168,7 @@ def _may_merge(port: DeviceFacts) -> bool:
     )
 
 
-OF_A_TAP = ("tap.", "reader.", "vm.", "guest.", "ring.", "vcpu.", "queues.")
+OF_A_TAP = ("tap.", "setting.", "reader.", "vm.", "guest.", "ring.", "vcpu.", "queues.")
 # What makes a tap the one that may have lost them: the fact, and the value that says so.
 PECULIAR = {
     "tap.ring_was_shortened": True,
@@ -196,8 +202,10 @@ class BridgeLoss:
         names = ", ".join(tap.name for tap in self.taps)
         more = {} if self.tap is None else {**self.tap.words(), "master": self.bridge.name}
         if self.tap is None and self.taps:
-            more = {**self.taps[0].words(), "tap": names, "vm": tr("the VM"), "master": self.bridge.name}
-        return {**self.bridge.words(), **more, "device": self.bridge.name}
+            of_one = {"domain", "pid", "process", "threads"}
+            shared = {key: word for key, word in self.taps[0].words().items() if key not in of_one}
+            more = {**shared, "tap": names, "vm": tr("the VM"), "master": self.bridge.name}
+        return {**self.bridge.words(), **more, "device": self.bridge.name, "bridge": self.bridge.name}
 
     def fact(self, name: str) -> Fact:
         """Return a fact about what vanished, else one of the tap, or of all taps, else one of the bridge."""

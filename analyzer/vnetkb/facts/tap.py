@@ -73,12 +73,14 @@ class TapFacts(DeviceFacts):
         reader = self.topology.reader(self.name)
         pid = reader.pids[0] if reader.pids else None
         length = next((end for end in reversed(self.fact("tap.tx_queue_len").ends) if end is not None), None)
+        domain = self.topology.domain(self.name)
         nobody = tr("no process") if reader.kind == "none" else tr("a process that is not known")
         return {
             **super().words(),
             "tap": self.name,
             "vm": self.topology.vm(self.name) or tr("its reader"),
-            "pid": str(pid) if pid is not None else "PID",
+            **({"domain": domain} if domain else {}),
+            **({"pid": str(pid)} if pid is not None else {}),
             "process": f"{self.topology.process_name(pid)} {pid}" if pid is not None else nobody,
             "threads": ", ".join(str(tid) for tid in reader.threads) or tr("unknown"),
             "txqueuelen": str(length) if length is not None else tr("unknown"),

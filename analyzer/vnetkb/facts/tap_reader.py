@@ -131,7 +131,7 @@ def _throttled_of(tap: TapFacts, name: str, threads: Sequence[int]) -> Fact:
         if group in first
         and last[group].throttled_us is not None
         and first[group].throttled_us is not None
-        and any(_is_above(group, path) for path in paths)
+        and any(is_above(group, path) for path in paths)
     ]
     if groups and paths and paths <= {"/"}:
         # The root group can have no limit.
@@ -141,7 +141,7 @@ def _throttled_of(tap: TapFacts, name: str, threads: Sequence[int]) -> Fact:
     return Fact(name, max(steps), captures=tap.tables.paths("cgroup-cpu"))
 
 
-def _is_above(group: str, path: str) -> bool:
+def is_above(group: str, path: str) -> bool:
     """Whether the cgroup directory ``group`` is ``path`` or one of its parents; never the root."""
     parts = [part for part in path.split("/") if part]
     return any(

@@ -303,6 +303,13 @@ class Topology:
             self._vm_of[tap] = self._find_vm(tap)
         return self._vm_of[tap]
 
+    def domain(self, tap: str) -> str | None:
+        """Name by which libvirt knows the VM behind a tap: QEMU's ``-name guest=``, or libvirt's own word."""
+        if tap in self._domain_interfaces:
+            return self._domain_interfaces[tap][0]
+        lines = [self._cmdlines.get(row.pid) for row in self.owners(tap) or ()]
+        return next((str(name) for line in lines if line is not None and (name := line.guest_name())), None)
+
     def _find_vm(self, tap: str) -> str | None:
         if tap in self._domain_interfaces:
             return self._domain_interfaces[tap][0]

@@ -93,8 +93,11 @@ SCHEMA_OF: Mapping[str, str] = {kind: "rule" if kind == "rules" else kind for ki
 
 PLACEHOLDERS = frozenset(
     {
+        "bridge",
         "device",
+        "domain",
         "host",
+        "loss",
         "master",
         "offered",
         "pid",
@@ -108,6 +111,9 @@ PLACEHOLDERS = frozenset(
     }
 )
 """What texts may name in braces besides facts; `vnetkb.facts` has a value for each."""
+
+MAY_BE_UNKNOWN = frozenset({"BRIDGE", "DOMAIN", "PID"})
+"""Words of commands that not every subject has: where one is not known its name in capitals stays."""
 
 DEVICE_KINDS = (
     "bond",
@@ -128,7 +134,7 @@ _CONFIRMED = frozenset({model.Status.CONFIRMED, model.Status.LIKELY})
 _SAID = frozenset(
     {model.Effect.CONFIRMS, model.Effect.RULES_OUT, model.Effect.SUPPORTS, model.Effect.WEAKENS}
 )
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_.]*)\}")
+_PLACEHOLDER = re.compile(r"(?<![A-Z])\{([a-z][a-z0-9_.]*)\}")
 _PLACE_PART = re.compile(r"\[(\d+)\]|([^.\[]+)")
 
 
@@ -227,6 +233,7 @@ class _Check:
             "capture": kb.captures,
             "cause": {rule.id for rule in kb.rules.values() if _is_cause(rule)},
             "counter": kb.counters,
+            "fact": kb.facts,
             "remedy": kb.remedies,
             "site": kb.sites,
         }
@@ -322,8 +329,27 @@ class _Check:
             if remedy.kind is not model.RemedyKind.SETTING and remedy.kind is not None and remedy.persistent:
                 text = f"what is kind: {remedy.kind} has nothing to keep; a setting is kind: setting"
                 self._add(FaultCode.REMEDY_KIND, "remedies", remedy.id, ("persistent",), text)
-            for key, text in (("text", remedy.text), ("command", remedy.command or "")):
-                self._placeholders("remedies", remedy.id, text, (key,))
+            self._remedy_texts(remedy)
+
+    def _remedy_texts(self, remedy: model.Remedy) -> None:
+        """Check what a remedy's texts name: facts and words that exist, capitals that are explained."""
+        commands = {"command": remedy.command or "", "undo": remedy.undo}
+        commands |= {f"persistent.{tool}": text for tool, text in remedy.persistent.items()}
+        for key, text in {"text": remedy.text, "check": remedy.check, **commands}.items():
+            self._placeholders("remedies", remedy.id, text, (key,))
+        for at, one in enumerate(remedy.settings):
+            for key in ("what", "look", "propose", "because"):
+                self._placeholders("remedies", remedy.id, getattr(one, key), ("settings", at, key))
+            self._known("fact", [one.fact] if one.fact else [], "remedies", remedy.id, "settings", at)
+            commands[f"settings[{at}].look"] = one.look
+        for key, text in commands.items():
+            left = {name: name.rpartition(".")[2].upper() for name in _PLACEHOLDER.findall(text)}
+            unknown = {
+                word for name, word in left.items() if name in self._kb.facts or word in MAY_BE_UNKNOWN
+            }
+            for word in sorted(unknown - set(remedy.stands_for)):
+                said = f"it may be unknown: stands_for has to say what {word} is"
+                self._add(FaultCode.PLACEHOLDER, "remedies", remedy.id, (key,), said)
 
     def reach(self) -> None:
         """Report the sites that move a watched counter and that no cause can name on some kernel.

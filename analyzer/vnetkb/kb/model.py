@@ -385,6 +385,24 @@ class RemedyKind(StrEnum):
     SETTING = "setting"
 
 
+class RemedySetting(NamedTuple):
+    """A setting that a remedy changes, or looks at.
+
+    Attributes:
+        what: The setting, as the middle of a sentence.
+        fact: The fact that holds its present value; `None` where no capture shows it.
+        look: The command that shows the present value, where the bundle does not.
+        propose: What to set.
+        because: Why that value.
+    """
+
+    what: str
+    fact: str | None
+    look: str
+    propose: str
+    because: str
+
+
 class Remedy(NamedTuple):
     """What to do about a cause.
 
@@ -402,6 +420,8 @@ class Remedy(NamedTuple):
         doc: More for the reference, may be empty.
         when: Conditions that must all hold for it to be offered; what is not known does not hold.
         kind: Whether it only looks, acts once or changes a setting; `None` where its author does not say.
+        settings: What it changes or looks at, with what is proposed.
+        stands_for: For each word in capitals of its commands what the reader puts in its place.
     """
 
     id: str
@@ -417,6 +437,8 @@ class Remedy(NamedTuple):
     doc: str
     when: tuple[Condition, ...] = ()
     kind: RemedyKind | None = None
+    settings: tuple[RemedySetting, ...] = ()
+    stands_for: Mapping[str, str] = {}
 
 
 class HarmRule(NamedTuple):

@@ -77,6 +77,8 @@ PROSE: Mapping[str, Shape] = {
                 "helps": TEXT,
                 "check": TEXT,
                 "undo": TEXT,
+                "settings": {EACH: {"what": TEXT, "propose": TEXT, "because": TEXT}},
+                "stands_for": _TEXTS,
                 "doc": TEXT,
             }
         }

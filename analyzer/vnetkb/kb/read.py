@@ -408,6 +408,11 @@ def read_remedy(reader: Reader, raw: dict[str, Any], place: Place) -> model.Reme
         doc=raw.get("doc", ""),
         when=reader.conditions(raw.get("when", ()), (*place, "when")),
         kind=model.RemedyKind(raw["kind"]) if "kind" in raw else None,
+        settings=tuple(
+            model.RemedySetting(one["what"], one.get("fact"), one["look"], one["propose"], one["because"])
+            for one in raw.get("settings", ())
+        ),
+        stands_for=dict(raw.get("stands_for") or {}),
     )
 
 

@@ -193,7 +193,20 @@ def _finding(finding: Finding) -> dict[str, Any]:
                 "kind": applied.remedy.kind and str(applied.remedy.kind),
                 "text": applied.text,
                 "command": applied.command,
-                "persistent": dict(applied.remedy.persistent),
+                "persistent": dict(applied.persistent),
+                "settings": [
+                    {
+                        "what": one.what,
+                        "present": one.present,
+                        "why_unknown": one.why_unknown or None,
+                        "look": one.look,
+                        "proposed": one.proposed,
+                        "because": one.because,
+                        "captures": list(one.captures),
+                    }
+                    for one in applied.settings
+                ],
+                "stands_for": dict(applied.stands_for),
                 "costs": applied.remedy.costs,
                 "helps": applied.remedy.helps,
                 "check": applied.check,

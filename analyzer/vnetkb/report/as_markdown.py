@@ -165,6 +165,8 @@ def _remedy(remedy: view.RemedyView, label: Labels) -> Iterator[str]:
     if remedy.command:
         yield from ("", *_block([remedy.command], "sh"))
     yield ""
+    for said, read_in in remedy.settings:
+        yield f"- {text(said)}" + (f" [{text(read_in)}]" if read_in else "")
     for name, said in remedy.terms:
         yield f"- **{label[name]}** {text(said)}"
     for name, said in remedy.persistent:

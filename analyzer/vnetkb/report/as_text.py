@@ -117,6 +117,8 @@ def _reference(finding: Finding) -> Iterator[str]:
 def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:
     """What a remedy costs and how to take it back; with all, also how far it helps and how to see it."""
     remedy = applied.remedy
+    for said, read_in in words.settings(applied):
+        yield wrapped("", f"{said}   [{read_in}]" if read_in else said)
     if every:
         yield wrapped("", tr("helps: {text}", text=remedy.helps))
         yield wrapped("", tr("did it help: {text}", text=applied.check))
@@ -124,7 +126,7 @@ def _terms(applied: AppliedRemedy, *, every: bool) -> Iterator[str]:
         yield wrapped("", tr("only looks, changes nothing. costs: {costs}", costs=remedy.costs))
         return
     if every:
-        for name, text in remedy.persistent.items():
+        for name, text in applied.persistent.items():
             yield wrapped("", tr("keep it ({name}): {text}", name=name, text=text))
     yield wrapped("", tr("costs: {costs} undo: {undo}", costs=remedy.costs, undo=applied.undo))
 

@@ -14,8 +14,9 @@ from vnetkb.report.as_text import wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vnetkb.diagnosis.compare import Comparison, CounterChange, Moved, RemedyOutcome
-    from vnetkb.facts.model import Symptom, Taken
+    from vnetkb.diagnosis.compare import Comparison, CounterChange, PastLoss
+    from vnetkb.diagnosis.outcomes import Moved, RemedyOutcome
+    from vnetkb.facts.model import Symptom, Taken, Value
 
 SCHEMA_VERSION = "1"
 OUTCOMES = {
@@ -25,6 +26,7 @@ OUTCOMES = {
     "worse": mark("WORSE"),
     "unknown": mark("UNKNOWN"),
 }
+UNSEEN = mark("not in the first bundle, which lacks {captures}: it may have been lost before too")
 CHANGES = {
     "stopped": mark("stopped"),
     "started": mark("started"),
@@ -53,15 +55,19 @@ def render_text(comparison: Comparison, *, every: bool = False) -> str:
     for finding in comparison.new:
         lines.append(words.one_line(f"{tr('NEW'):8}  {words.whom(finding)}"))
         lines.append(wrapped("", f"{words.symptom(finding)}   [{words.members(finding.symptom.captures)}]"))
+        if finding.id in comparison.unseen:
+            absent = ", ".join(comparison.unseen[finding.id])
+            lines.append(wrapped("", tr(UNSEEN, captures=absent)))
     for setting in comparison.settings:
         said = tr(
             "{subject}: {fact} was {before}, is {after}",
             subject=setting.subject,
             fact=setting.fact,
-            before=value_of(setting.before),
-            after=value_of(setting.after),
+            before=_value(setting.before),
+            after=_value(setting.after),
         )
         lines.append(wrapped(tr("set"), f"{said}   [{words.members(setting.captures)}]"))
+    lines += (_past(loss) for loss in comparison.past if every or loss.between)
     shown = [c for c in comparison.counters if every or c.change in SHOWN]
     shown.sort(
         key=lambda c: (SHOWN.index(c.change) if c.change in SHOWN else len(SHOWN), c.subject, c.counter)
@@ -72,6 +78,12 @@ def render_text(comparison: Comparison, *, every: bool = False) -> str:
         lines.append(wrapped("", tr("{count} counters moved about as before (--all)", count=rest)))
     ends_in_a_gap = [] if lines[-1] == "" else [""]
     return "\n".join([*lines, *ends_in_a_gap, _summary(comparison)]) + "\n"
+
+
+def _value(value: Value) -> object:
+    if isinstance(value, bool):
+        return tr("yes") if value else tr("no")
+    return value_of(value)
 
 
 def _both(comparison: Comparison) -> tuple[tuple[str, Taken], ...]:
@@ -92,12 +104,32 @@ def _outcome(outcome: RemedyOutcome) -> Iterator[str]:
     subject = outcome.subject
     name = f"{subject.name} → {subject.vm}" if subject.vm else subject.name
     yield words.one_line(f"{tr(OUTCOMES[outcome.outcome]):8}  {name}   {outcome.before.called}")
-    captures = outcome.after.captures if outcome.after else outcome.before.captures
-    yield wrapped("", f"{outcome.text}   [{words.members(captures)}]")
+    yield wrapped("", f"{outcome.text}   [{words.members(outcome.captures)}]")
     if outcome.cause:
         yield wrapped(tr("cause"), outcome.cause)
     if outcome.remedies:
         yield wrapped(tr("advised"), ", ".join(outcome.remedies))
+
+
+def _past(loss: PastLoss) -> str:
+    words_of = {"subject": loss.subject.name, "counter": loss.counter, "before": loss.before}
+    if loss.between is None:
+        said = tr(
+            "{subject} {counter}: {before} in the first bundle, where it stood still; the second does not go "
+            "on from there",
+            **words_of,
+        )
+    elif loss.between:
+        said = tr(
+            "{subject} {counter}: {between} lost between the two bundles ({before}, then {after}), none "
+            "while the first was taken",
+            **words_of,
+            between=loss.between,
+            after=loss.after,
+        )
+    else:
+        said = tr("{subject} {counter}: {before} in both bundles, all of the past", **words_of)
+    return wrapped(tr("past"), f"{said}   [{words.members(loss.captures)}]")
 
 
 def _counter(change: CounterChange) -> str:
@@ -158,6 +190,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "remedies": list(o.remedies),
                 "outcome": o.outcome,
                 "text": o.text,
+                "captures": list(o.captures),
                 "before": _symptom(o.before),
                 "after": _symptom(o.after) if o.after else None,
             }
@@ -169,9 +202,21 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "counter": f.symptom.counter,
                 "cause": f.cause.id if f.cause else None,
                 "harm": str(f.harm),
+                "lacking_before": list(comparison.unseen.get(f.id, ())),
                 "after": _symptom(f.symptom),
             }
             for f in comparison.new
+        ],
+        "past": [
+            {
+                "subject": {"kind": p.subject.kind, "name": p.subject.name, "vm": p.subject.vm},
+                "counter": p.counter,
+                "before": p.before,
+                "after": p.after,
+                "between": p.between,
+                "captures": list(p.captures),
+            }
+            for p in comparison.past
         ],
         "settings": [
             {

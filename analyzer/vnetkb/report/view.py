@@ -56,6 +56,7 @@ class RemedyView:
     title: str
     text: str
     command: str | None
+    settings: tuple[tuple[str, str], ...]
     persistent: tuple[tuple[str, str], ...]
     terms: tuple[tuple[str, str], ...]
 
@@ -230,6 +231,7 @@ def _remedy(applied: AppliedRemedy) -> RemedyView:
         remedy.title,
         applied.text,
         applied.command,
-        tuple(remedy.persistent.items()),
+        tuple(words.settings(applied)),
+        tuple(applied.persistent.items()),
         tuple((name, text) for name, text in terms if text),
     )

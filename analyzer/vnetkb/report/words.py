@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
-    from vnetkb.diagnosis.model import Alarm, Candidate, Group, NextStep
+    from vnetkb.diagnosis.model import Alarm, AppliedRemedy, AppliedSetting, Candidate, Group, NextStep
     from vnetkb.facts.model import HostSummary, Symptom, Watch, Witness
     from vnetkb.facts.path import PathCount, PathPoint
     from vnetkb.facts.plots import Plot
@@ -216,6 +216,32 @@ def where(site: Site) -> str:
     return tr(
         "{function}(), {file}: {what}", function=site.function, file=site.file, what=lowered(site.title)
     )
+
+
+def setting(one: AppliedSetting) -> str:
+    """Return a setting with its present and its proposed value."""
+    if one.present is None:
+        return tr(
+            "{what}: present value unknown: look with {look}; proposed: {proposed} ({because})",
+            what=one.what,
+            look=one.look,
+            proposed=one.proposed,
+            because=one.because,
+        )
+    return tr(
+        "{what}: now {present}; proposed: {proposed} ({because})",
+        what=one.what,
+        present=one.present,
+        proposed=one.proposed,
+        because=one.because,
+    )
+
+
+def settings(applied: AppliedRemedy) -> list[tuple[str, str]]:
+    """Return what a remedy changes and what its words in capitals stand for, each with its members."""
+    told = [(setting(one), members(one.captures)) for one in applied.settings]
+    stands = [tr("{word} is {meaning}", word=word, meaning=text) for word, text in applied.stands_for.items()]
+    return told + ([(tr("; ").join(stands), "")] if stands else [])
 
 
 def contributors(finding: Finding) -> str:
