@@ -30,7 +30,8 @@ from vnetkb.language import mark, tr, tr_count
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from vnetkb.facts.model import Observation, Observations
+    from vnetkb.facts.model import Observation, Observations, Symptom
+    from vnetkb.kb.address import Address
     from vnetkb.kb.model import KnowledgeBase, Remedy, RemedySetting, Rule, RuleTest
     from vnetkb.kb.reference import Capture, Site
 
@@ -186,7 +187,7 @@ def _finding(
         _alarm(observation, kb, harm),
         _deeper(kb, judged, cause),
         published(kb, "counter", symptom.counter) if symptom.counter else None,
-        published(kb, "rule", cause.id) if cause else None,
+        _reference(kb, symptom, judged, cause),
     )
 
 
@@ -202,6 +203,19 @@ def _sites(kb: KnowledgeBase, cause: Rule | None, situation: Situation) -> tuple
             )
         ]
     )
+
+
+def _reference(
+    kb: KnowledgeBase, symptom: Symptom, judged: Mapping[str, Judged], cause: Rule | None
+) -> Address | None:
+    """Where the reference tells of the cause; of a loss without counter or cause, of the likeliest one."""
+    if cause is not None or symptom.counter is not None:
+        return published(kb, "rule", cause.id) if cause else None
+    for status in (Status.LIKELY, Status.OPEN):
+        found = [one.rule for one in judged.values() if one.status is status]
+        if found:
+            return published(kb, "rule", min(found, key=lambda rule: (rule.rarity != "usual", rule.id)).id)
+    return None
 
 
 def _deeper(kb: KnowledgeBase, judged: Mapping[str, Judged], cause: Rule | None) -> tuple[str, ...]:
@@ -433,9 +447,14 @@ def _next_steps(
         options.append("--snapshots 2")
         decides += alone
     asks = {capture: _ask(kb.captures.get(capture), found.values()) for capture, found in wanted.items()}
-    captures = [capture for capture, ask in asks.items() if ask is not None]
+    systems = _systems(observations)
+    captures = [
+        capture
+        for capture, ask in asks.items()
+        if ask is not None and _may_be_of(kb.captures.get(capture), wanted[capture].values(), systems)
+    ]
     if captures:
-        reasons.append(tr("collects what would decide it: {captures}", captures=", ".join(captures)))
+        reasons.append(tr("collects what would decide it: {captures}", captures=_listed(captures, kb)))
         decides += [finding for capture in captures for finding in wanted[capture]]
         options += sorted({option for capture in captures for option in asks[capture] or ()})
     undecided = [
@@ -452,6 +471,40 @@ def _next_steps(
     devices = _devices([finding for finding in findings if finding.id in decides], observations)
     command = " ".join([*(["sudo"] if root else []), "sh vnetkb-collect", *devices, *options])
     return (NextStep(command, tuple(dict.fromkeys(decides)), tr("; ").join(reasons)),)
+
+
+def _systems(observations: Observations) -> dict[str | None, str]:
+    """The operating system of each VM of which the bundle tells it: ``linux`` or ``windows``."""
+    ports = (source for key, source in observations.subjects.items() if key[0] == "tap")
+    found = ((source.subject.vm, source.fact("guest.system").value) for source in ports)
+    return {vm: str(system) for vm, system in found if system is not None}
+
+
+def _may_be_of(
+    capture: Capture | None, findings: Collection[Finding], systems: Mapping[str | None, str]
+) -> bool:
+    """Whether a guest of the findings may be of the system whose collector takes the capture."""
+    if capture is None or not capture.collector.startswith(GUEST):
+        return True
+    system = capture.collector.removeprefix(GUEST)
+    return any(systems.get(finding.subject.vm, system) == system for finding in findings)
+
+
+def _listed(captures: Sequence[str], kb: KnowledgeBase) -> str:
+    """Names of captures; those of guests by the system that gives them, where there are two."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in captures:
+        collector = kb.captures[name].collector if name in kb.captures else ""
+        groups[collector if collector.startswith(GUEST) else ""].append(name)
+    if len(groups.keys() - {""}) < 2:  # noqa: PLR2004
+        return ", ".join(captures)
+    told = {
+        f"{GUEST}linux": mark("of a Linux guest {captures}"),
+        f"{GUEST}windows": mark("of a Windows guest {captures}"),
+    }
+    parts = [", ".join(groups.pop("", []))]
+    parts += [tr(told.get(key, "{captures}"), captures=", ".join(names)) for key, names in groups.items()]
+    return tr("; ").join(part for part in parts if part)
 
 
 def _ask(capture: Capture | None, findings: Collection[Finding]) -> tuple[str, ...] | None:

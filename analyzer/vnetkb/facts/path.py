@@ -8,10 +8,11 @@ stand in the order in which a packet passes them; the loss lies between two neig
 from __future__ import annotations
 
 import itertools
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 from vnetkb.facts import ovs_bridge, ovs_datapath
-from vnetkb.facts.bounds import covered
+from vnetkb.facts.bounds import covered, seconds_apart
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guest_subjects import WindowsNic
 from vnetkb.facts.qdisc import losing
@@ -99,6 +100,8 @@ class Path(NamedTuple):
         lost: Packets lost there; None when unknown.
         seconds: Time that the counts cover.
         note: What is to be said of the whole path; may be empty.
+        apart: How far apart in time the counts were read, and how many packets can have come meanwhile;
+            None where they are of one reading, or where that is not known.
     """
 
     way: Way
@@ -107,6 +110,7 @@ class Path(NamedTuple):
     lost: int | None
     seconds: float | None
     note: str = ""
+    apart: tuple[float, int] | None = None
 
 
 BUILDERS: dict[str, Callable[[SymptomFacts], Path | None]] = {}
@@ -127,7 +131,22 @@ def draws(
 def path_of(symptom: SymptomFacts) -> Path | None:
     """Return the path on which a symptom's packets are lost; None where none is known for its subject."""
     builder = BUILDERS.get(symptom.source.subject.kind)
-    return builder(symptom) if builder else None
+    path = builder(symptom) if builder else None
+    return None if path is None else read_apart(path, symptom.source)
+
+
+def read_apart(path: Path, source: SubjectSource) -> Path:
+    """Return the path with what its sums may differ by because they were not read at once."""
+    tables = getattr(source, "tables", None)
+    known = [one for point in path.points for one in point.counts if one.value is not None and not one.of_all]
+    members = {member for one in known for member in one.captures}
+    if tables is None or not path.seconds or len({member.rpartition("/")[2] for member in members}) < 2:  # noqa: PLR2004
+        return path
+    seconds = seconds_apart(tables, members)
+    if seconds is None:
+        return path
+    most = max(one.value or 0 for one in known)
+    return path._replace(apart=(round(seconds, 2), math.ceil(most / path.seconds * seconds)))
 
 
 def count(role: Role, counter: str, counted: Counted | None, why: str) -> PathCount:
@@ -202,7 +221,8 @@ def path_to(
         return None
     points = path.points if since is None else (*_entrance(since), *path.points)
     note = "" if since is None else _unused(since, source.subject.name)
-    return path._replace(points=points, losing=path.losing if path.lost and not note else None, note=note)
+    path = path._replace(points=points, losing=path.losing if path.lost and not note else None, note=note)
+    return read_apart(path, source)
 
 
 def _unused(since: DeviceFacts, to: str) -> str:

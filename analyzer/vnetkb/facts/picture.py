@@ -6,6 +6,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from vnetkb.language import tr
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -133,11 +135,21 @@ def with_segment(observation: Observation, quotes: Quotes | None) -> Observation
         from vnetkb.facts.path import Path, PathPoint  # noqa: PLC0415 - most reports draw nothing
 
         first, second = (_PLACES.get(place, place) for place in between)
-        points = (PathPoint("before", first, subject), PathPoint("behind", second, None))
+        points = (PathPoint("before", first, subject), PathPoint("behind", second, _behind(observation)))
         losing = ("before", "behind")
         return Path("to-guest" if second == "guest" else "in", points, losing, symptom.delta, symptom.seconds)
 
     return observation._replace(picture=SilentPicture(draw, subject, quotes))
+
+
+def _behind(observation: Observation) -> str | None:
+    """Name of the second of two points: what lies behind the subject, where that is one thing."""
+    port, point = observation.words.get("tap"), (observation.symptom.between or ("", ""))[1]
+    if point == "guest":
+        return observation.subject.vm or (tr("behind {port}", port=port) if port else None)
+    if point == "no port":
+        return None
+    return (port if point == "tap" else None) or observation.subject.name
 
 
 # What the points of silent losses are, as kinds of points on a path.

@@ -48,6 +48,7 @@ def render_html(diagnosis: Diagnosis, *, every: bool = False) -> str:
         draw_plot=drawing.plot,
         point_kind=words.point_kind,
         point_count=words.point_count,
+        apart=words.apart,
         fold=words.members,
     )
 

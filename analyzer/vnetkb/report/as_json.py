@@ -245,6 +245,7 @@ def _path(path: Path) -> dict[str, Any]:
             for point in path.points
         ],
         "losing": list(path.losing) if path.losing else None,
+        "apart": {"seconds": path.apart[0], "packets": path.apart[1]} if path.apart else None,
         "lost": path.lost,
         "seconds": path.seconds,
     }

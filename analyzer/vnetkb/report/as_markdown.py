@@ -186,6 +186,8 @@ def _path(path: Path, label: Labels) -> Iterator[str]:
         where = "; ".join(dict.fromkeys(words.members(c.captures) for c in point.counts if c.captures))
         yield f"| {text(words.point_kind(point))} | {name} | {counts} | {code(where) if where else ''} |"
         before = point.id
+    if path.apart:
+        yield from ("", text(words.apart(path)))
 
 
 def _bars(plot: Plot) -> Iterator[str]:

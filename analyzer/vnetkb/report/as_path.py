@@ -30,8 +30,7 @@ def render_path(path: Path) -> str:
         lines.append(f"{ljust(kind, kinds)}  {ljust(name, names)}  {counts[0]}".rstrip())
         lines.extend(f"  |{' ' * (kinds + names + 1)}{more}" for more in counts[1:])
         before = point.id
-    if path.note:
-        lines.append(path.note)
+    lines += [said for said in (words.apart(path), path.note) if said]
     return "\n".join(lines) + "\n"
 
 
@@ -69,6 +68,7 @@ def path_document(path: Path) -> dict[str, Any]:
         "losing": list(path.losing) if path.losing else None,
         "lost": path.lost,
         "note": path.note,
+        "apart": {"seconds": path.apart[0], "packets": path.apart[1]} if path.apart else None,
         "points": [
             {
                 "id": point.id,

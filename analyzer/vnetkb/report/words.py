@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, AppliedRemedy, AppliedSetting, Candidate, Group, NextStep
     from vnetkb.facts.model import HostSummary, Symptom, Watch, Witness
-    from vnetkb.facts.path import PathCount, PathPoint
+    from vnetkb.facts.path import Path, PathCount, PathPoint
     from vnetkb.facts.plots import Plot
     from vnetkb.facts.together import Together
     from vnetkb.kb.reference import Site
@@ -357,6 +357,19 @@ ROLES_OF_ALL = {
 }
 
 
+def apart(path: Path) -> str:
+    """Return what sums of a path may differ by because they were not read at once; may be empty."""
+    if path.apart is None:
+        return ""
+    seconds, packets = path.apart
+    return tr(
+        "the counts were not read at once but over {seconds} s (both ends together), in which up to "
+        "{packets} packets came: sums that differ by no more than that are no loss",
+        seconds=f"{seconds:g}",
+        packets=grouped(packets),
+    )
+
+
 def lost_here(lost: int | None) -> str:
     """Return how many packets the losing segment lost."""
     return tr("lost here") if lost is None else tr("{count} lost here", count=grouped(lost))
@@ -402,7 +415,12 @@ def together(one: Together) -> str:
 
 def spread(losing: int, known: int) -> str:
     """Return in how many intervals of the series packets were lost."""
-    return tr("Packets were lost in {losing} of {known} intervals of the series.", losing=losing, known=known)
+    return tr(
+        "Packets were lost in {losing} of the {known} intervals between two samples of the series that show "
+        "this counter.",
+        losing=losing,
+        known=known,
+    )
 
 
 def plot_title(plot: Plot) -> str:
@@ -601,6 +619,13 @@ def _sflow(watch: Watch, told: Alarm, targets: str) -> str:
 def witness(seen: Witness) -> str:
     """Return what another tool says of the same number, and how far it may be off."""
     value = tr("not known") if seen.value is None else seen.value
+    if seen.agrees is None and seen.tolerance is not None and seen.value is not None:
+        return tr(
+            "{value} (says nothing: the two were not read at once, and up to {tolerance} can have come in "
+            "between)",
+            value=value,
+            tolerance=seen.tolerance,
+        )
     if seen.agrees is None:
         return tr("{value} (cannot be compared)", value=value)
     if seen.tolerance is None:
