@@ -676,7 +676,16 @@ class _Teller:
         if remedy.kind is model.RemedyKind.LOOK:
             yield _text(tr("changes"), tr("nothing: it only looks, so there is nothing to keep or to undo"))
         yield _text(tr("command"), remedy.command or "")
-        yield Section(tr("proposes"), tuple(Row(one.propose, one.what) for one in remedy.settings))
+        proposed = [
+            tr(
+                "{what}: {proposed} ({because})",
+                what=one.what,
+                proposed=one.propose,
+                because=one.because,
+            )
+            for one in remedy.settings
+        ]
+        yield Section(tr("proposes"), tuple(Row("", text) for text in proposed))
         yield Section(tr("where"), tuple(Row(word, text) for word, text in remedy.stands_for.items()))
         yield Section(tr("to keep it"), tuple(Row(tool, text) for tool, text in remedy.persistent.items()))
         yield _text(tr("costs"), remedy.costs)
