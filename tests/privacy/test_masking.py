@@ -527,6 +527,38 @@ def test_masking_on_a_made_up_host(tmp_path: Path, shell: list[str]) -> None:
     assert "explained in" in outcome.stderr
 
 
+def test_what_guests_collectors_wrote_is_masked_with_the_hosts_own(tmp_path: Path, shell: list[str]) -> None:
+    host = rich_host(tmp_path)
+    linux, windows = tmp_path / "linux.txt", tmp_path / "windows.txt"
+    log = f"[ 1.0] virtio_net: {corpus.VM} {corpus.GUEST_MAC} {corpus.V4}"
+    linux.write_text(
+        f"VNETKB-CONTAINER 1 {corpus.HOST}\n@@ 0/guest-kernel-log\n|{log}\n@@ manifest.kv\n"
+        f"|collector=vnetkb-guest\n|system=linux\n|host={corpus.VM}\n@@END\n",
+        encoding="ascii",
+    )
+    adapters = corpus.GUEST_CORPUS["win-adapters"].replace("\n", "\n|")
+    windows.write_text(
+        f"VNETKB-CONTAINER 1 {corpus.HOST}\n@@ 0/win-adapters\n|{adapters}\n@@ manifest.kv\n"
+        f"|collector=vnetkb-guest.ps1\n|system=windows\n|host={corpus.TENANT}\n@@END\n",
+        encoding="ascii",
+    )
+
+    bundle = host.run(
+        shell, *QUICK, "--snapshots", "1", "--mask",
+        "--guest-file", f"web01={linux}", "--guest-file", f"web02={windows}",
+    ).bundle  # fmt: skip
+
+    whole = b"\n".join([*(name.encode() for name in bundle.members), *bundle.members.values()]).decode(
+        "latin-1"
+    )
+    assert "virtio_net: maskedhost" in whole or "virtio_net: maskedvm" in whole
+    for one in ("web01", "web02", corpus.VM, corpus.HOST, corpus.TENANT, "Produktion", corpus.UUID.upper()):
+        assert one not in whole
+    for mac in (corpus.GUEST_MAC, corpus.OTHER_MAC):
+        assert not [form for form in corpus.forms_of_mac(mac) if form in whole]
+    assert corpus.V4 not in whole
+
+
 def test_where_masking_is_not_complete_nothing_is_written(tmp_path: Path, shell: list[str]) -> None:
     host = rich_host(tmp_path)
     host.file("proc/pressure/cpu", "some password=tr0ub4dor\n")
