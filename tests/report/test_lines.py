@@ -14,6 +14,7 @@ from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import Diagnosis, diagnose
 from vnetkb.facts import build
 from vnetkb.kb.load import load_kb
+from vnetkb.report import document
 from vnetkb.report.words import symptom
 
 KB = load_kb()
@@ -76,3 +77,11 @@ def test_what_is_of_a_guest_covers_the_time_of_the_guests_own_samples() -> None:
     bundle = TREE / "tests/lab/guest-bundles/no-listener-6.1.tar.gz"
     (finding,) = diagnose(build(read_bundle(bundle), KB), KB).findings
     assert "+600 in 36.75 s" in symptom(finding)
+
+
+def test_what_vanished_between_the_reader_and_the_guest_is_marked_there(tree: Path) -> None:
+    diagnosis = diagnose(build(read_bundle(tree / "tests/lab/guest-bundles/filtered-6.1.tar.gz"), KB), KB)
+    (finding,) = [one for one in document(diagnosis)["findings"] if one["symptom"]["counter"] is None]
+    path = finding["path"]
+    assert (path["losing"], path["lost"]) == (["reader", "guest"], finding["symptom"]["delta"])
+    assert {"reader", "guest"} <= {point["id"] for point in path["points"]}

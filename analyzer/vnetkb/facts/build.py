@@ -116,7 +116,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
         if (observation := observe(source, one, _span(bundle), quotes)) is not None
     )
     observations += tuple(silent.observe(taps, _span(bundle), quotes))
-    observations += tuple(guest_received.observe(taps, _span(bundle)))
+    observations += tuple(guest_received.observe(taps, _span(bundle), quotes))
     observations += tuple(guest_ip.observe(stacks))
     observations += tuple(silent_switch.observations(devices, bridges, _span(bundle), quotes))
     traced = tuple(silent_switch.in_bridges(topology, kb, _span(bundle)))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import AGENT_NIC, LINUX_NIC, WINDOWS_NIC
+from vnetkb.facts.picture import silent_device
 from vnetkb.facts.silent import SHARE_OF, Missing, SilentFacts
 from vnetkb.facts.tables import UPTIME_STEP_S
 from vnetkb.facts.tap_guest import guest_of
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.guests import Guest
     from vnetkb.facts.model import Observation
+    from vnetkb.facts.quotes import Quotes
     from vnetkb.facts.tap import TapFacts
 
 SEGMENT = "reader-to-guest"
 BETWEEN = ("tap ring", "guest")
+DRAWN = ("reader", "guest")
 CALLED = mark("taken out of the ring and never received by the guest's NIC (= guest RX)")
 # The longest virtqueue of virtio-net (QEMU's VIRTQUEUE_MAX_SIZE), for a NIC of which nothing is known.
 LONGEST_QUEUE = 1024
@@ -145,12 +148,15 @@ def missing(tap: TapFacts, *, whole: bool = False) -> Missing | None:
     return Missing(SEGMENT, gap - underway, gap, sent, captures)
 
 
-def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observation]:
+def observe(
+    taps: Iterable[TapFacts], seconds: float | None, quotes: Quotes | None = None
+) -> Iterator[Observation]:
     """Yield an observation for each tap whose reader took packets that the guest's NIC never received.
 
     Args:
         taps: The taps.
         seconds: Time between the first and the last snapshot.
+        quotes: What finds the raw lines again.
     """
     for tap in taps:
         lost = missing(tap)
@@ -159,4 +165,5 @@ def observe(taps: Iterable[TapFacts], seconds: float | None) -> Iterator[Observa
         seen = Vanished(lost.at_least, BETWEEN, CALLED, lost.captures, lost.sent, SHARE_OF)
         guest = guest_of(tap.topology, tap.name)
         covered = guest.seconds if guest is not None else None
-        yield observation(tap, SilentFacts(tap, lost), seen, covered or seconds)
+        picture = silent_device(tap, DRAWN, lost.at_least, covered or seconds, quotes)
+        yield observation(tap, SilentFacts(tap, lost), seen, covered or seconds, picture)
