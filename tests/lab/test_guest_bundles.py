@@ -113,6 +113,19 @@ def test_a_full_ring_moves_no_drop_counter_of_the_guest(path: Path) -> None:
     assert tap.fact("guest.nic_up").value is True
 
 
+def test_qemus_own_indices_show_that_the_guest_does_not_refill() -> None:
+    """Asked with --rings: of the buffers that a NIC had posted when it was switched off none is left."""
+    observations = observed(guests.BUNDLES / "no-refill-6.1.tar.gz")
+    fact = observations.subjects["tap", guests.TAP].fact("ring.avail")
+    (finding,) = [f for f in diagnose(observations, load_kb()).findings if f.symptom.state == "rising"]
+    (rule,) = [one for one in finding.candidates if one.rule.id == "tap-ring-guest-not-refilling"]
+
+    assert fact.ends == (0, 0)
+    assert rule.status.value == "likely"
+    assert ("ring.avail", 0) in [(one.fact, one.value) for one in rule.evidence]
+    assert (finding.verdict, finding.cause.id if finding.cause else None) == ("likely", "guest-link-down")
+
+
 @pytest.mark.parametrize("path", [path for path in RECORDED if path.name.startswith("libvirt")], ids=scenario)
 def test_libvirt_shows_the_port_from_the_guests_side(path: Path) -> None:
     tap = observed(path).subjects["tap", guests.TAP]
