@@ -188,7 +188,7 @@ class Scenario:
 SCENARIOS = {
     "stopped": Scenario(stopped, RING),
     "flooded": Scenario(flooded, RING),
-    # a NIC that is switched off keeps the buffers it had posted: QEMU fills them, and the driver gives no new ones
+    # a NIC that is switched off keeps the buffers it had posted: QEMU fills them, and no new ones come
     "no-refill": Scenario(
         lambda _: send(1500, 100, ipv4(MAC)),
         RING | {"guest-link-down"},
