@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,8 @@ class Host:
     """How long the host had a guest's script run; its captures all bear the time of the whole run."""
     absences: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Captures that are not there, by the path that they would have: the reason and the detail."""
+    cut: Collection[str] = ()
+    """Captures, by their path, that the collector cut at a limit."""
     file_name: str | None = None
     """What stands for the host in the file's name, where its own name can be in none."""
 
@@ -127,6 +129,7 @@ class Host:
             absent = {"absent": {"reason": reason, "detail": detail}}
             captures.append(_capture(path, b"") | nothing | absent)
         for capture in captures:
+            capture["truncated"] = capture["path"] in self.cut
             if capture["path"] in self.taken:
                 start, duration = self.taken[capture["path"]]
                 capture |= {"start_monotonic_s": start, "duration_s": duration}

@@ -96,6 +96,14 @@ def test_the_path_shows_the_loss_that_the_report_tells_and_draws(
     assert counter is None or losses[counter] == found["lost"]
 
 
+def test_what_a_rate_limited_log_tells_is_the_least_that_was_lost(tree: Path) -> None:
+    bundle = str(tree / "tests/lab/bundles/together-healthy-ovs-5.10.tar.gz")
+    found = json.loads(path("--to", "vnet3", "--format", "json", bundle).stdout)
+
+    assert found["at_least"] is True
+    assert f"at least {found['lost']} lost here" in path("--to", "vnet3", bundle).stdout
+
+
 def test_a_policer_at_the_entrance_is_a_point_with_its_loss(tree: Path) -> None:
     done = path("--from", "vnet4", "--to", "vnet0", "--format", "json", str(tree / SWITCH))
     found = json.loads(done.stdout)

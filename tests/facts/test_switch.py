@@ -333,6 +333,20 @@ def test_a_switch_whose_rules_drop_nothing_now_is_healthy(tmp_path: Path) -> Non
     assert judge(Host([], captures=captures), tmp_path).findings == ()
 
 
+@pytest.mark.parametrize("cut", [(), (0,), (1,)])
+def test_a_rule_that_may_have_stood_below_the_cut_is_not_counted_from_its_start(
+    cut: tuple[int, ...], tmp_path: Path
+) -> None:
+    old, new = (RULE.format(n=n, match=match, what="drop") for n, match in ((30, "arp"), (5000, "ipv6")))
+    captures = {"host/0/ovs-dump-flows": f"@ br0\n{old}", "host/1/ovs-dump-flows": f"@ br0\n{old}{new}"}
+    host = Host([], captures=captures, cut=[f"host/{n}/ovs-dump-flows" for n in cut])
+    read = build(read_bundle(host.write(tmp_path)), load_kb())
+
+    dropped = read.subjects["ovs_bridge", "br0"].fact("bridge.dropped_by_rules")
+    assert dropped.value == (None if 0 in cut else 5000)
+    assert [one.symptom.delta for one in read.observations] == ([] if 0 in cut else [5000])
+
+
 METER = """@ br0
 meter:1 flow_count:1 packet_in_count:{n} byte_in_count:9 duration:6.6s bands:
 0: packet_count:{over} byte_count:1
@@ -487,8 +501,8 @@ def test_an_alarm_that_means_loss_names_the_monitoring_that_counts_it(tmp_path: 
     said = words.alarm(finding, finding.alarm)
     assert "sFlow of br0 sends this number as ifOutDiscards to 192.0.2.9:6343 every 20 s." in said
     assert (
-        "IPFIX of br0 sends flows to 192.0.2.8:4739; it counts packets that the switch took, not drops."
-        in said
+        "IPFIX of br0 sends flows to 192.0.2.8:4739; what it calls dropped are packets that no rule sent on, "
+        "and this loss is not among them." in said
     )
 
 
@@ -639,8 +653,8 @@ COLLECTORS = {"_uuid": "#c", "bridge": "#b", "id": 7, "ipfix": "#x"}
         (rules("actions=NORMAL"), [COLLECTORS], "No mirror, sFlow, NetFlow or IPFIX"),
         (rules(SAMPLE), [], "No mirror, sFlow, NetFlow or IPFIX"),
         (rules("actions=NORMAL"), None, "No mirror, sFlow, NetFlow or IPFIX"),
-        (rules(SAMPLE), None, "ovs-sample-collectors would tell"),
-        (None, None, "ovs-sample-collectors would tell"),
+        (rules(SAMPLE), None, "not readable: ovs-sample-collectors."),
+        (None, None, "not readable: ovs-sample-collectors."),
     ],
 )
 def test_rules_that_sample_for_a_collector(
@@ -652,6 +666,19 @@ def test_rules_that_sample_for_a_collector(
     captures |= {f"host/{n}/ovs-dump-flows": flow_rules for n in (0, 1) if flow_rules is not None}
 
     assert said in alarm_text(tmp_path, captures)
+
+
+def test_how_many_rules_sample_is_not_known_where_the_collector_cut_them(tmp_path: Path) -> None:
+    captures: dict[str, str | None] = dict(switch([[interface("vnet3", 1)]] * 2))
+    captures["host/0/ovs-ipfix"] = table({"_uuid": "#x", "targets": "192.0.2.8:4739", "sampling": []})
+    captures["host/0/ovs-sample-collectors"] = table(COLLECTORS)
+    paths = [f"host/{n}/ovs-dump-flows" for n in (0, 1)]
+    captures |= dict.fromkeys(paths, rules("actions=NORMAL"))
+    shown = judge(Host([VNET3], captures=captures, cut=paths), tmp_path)
+    (finding,) = [one for one in shown.findings if one.subject.name == "vnet3"]
+
+    assert finding.alarm is not None
+    assert "(set of collectors 7; such rules: not known)" in words.alarm(finding, finding.alarm)
 
 
 @pytest.mark.parametrize(

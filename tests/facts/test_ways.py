@@ -145,6 +145,63 @@ def test_flows_tell_how_much_took_the_way_and_that_nothing_did(tmp_path: Path) -
         assert bool(path.note) is noted
 
 
+@pytest.mark.parametrize(
+    ("cut", "sent"), [((), 96), ((0,), 30), ((1,), 96), ((0, 1), 30)], ids=["whole", "first", "last", "both"]
+)
+def test_flows_that_the_collector_cut_count_only_what_both_snapshots_show(
+    cut: Sequence[int], sent: int, tmp_path: Path
+) -> None:
+    captures = ovs() | {
+        "host/0/ovs-datapath-flows": flows((1, 100, "vnet1")),
+        # The second may have been there before, below the cut.
+        "host/1/ovs-datapath-flows": flows((1, 130, "vnet1"), (2, 66, "vnet1")),
+    }
+    paths = [f"host/{n}/ovs-datapath-flows" for n in cut]
+    joined = Topology(
+        Tables(
+            read_bundle(Host([Device(name) for name in PORTS], captures=captures, cut=paths).write(tmp_path))
+        )
+    )
+    assert joined.switch.sent_by_flows("vnet1") == sent
+    # What a cut text does not show may have gone there.
+    assert joined.switch.sent_by_flows("vnet2") == (None if cut else 0)
+
+
+def test_a_way_that_no_flow_above_the_cut_took_is_not_said_to_be_unused(tmp_path: Path) -> None:
+    paths = [f"host/{n}/ovs-datapath-flows" for n in (0, 1)]
+    captures = ovs() | {path: flows((1, 100, "vnet1")) for path in paths}
+    host = Host([Device(name) for name in PORTS], captures=captures, cut=paths)
+    observations = build(read_bundle(host.write(tmp_path)), load_kb())
+    devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
+    path = path_to(devices["vnet2"], "tx_dropped", 10.0, devices["vnet0"])
+
+    assert path is not None
+    assert path.note == ""
+    (handed,) = [
+        one for point in path.points for one in point.counts if one.counter == "ovs_datapath.flow_packets"
+    ]
+    assert (handed.value, "cut" in handed.why_unknown) == (None, True)
+    fact = devices["vnet2"].fact("ovs.sent_by_flows")
+    assert (fact.value, "cut" in fact.why_unknown) == (None, True)
+
+
+@pytest.mark.parametrize("kind", ["internal", "tap", ""])
+def test_what_comes_from_the_host_itself_is_the_tx_of_its_port(kind: str, tmp_path: Path) -> None:
+    own = Device("lan", tx_packets=(10, 40), more={"statistics/rx_packets": (5, 6)})
+    rows = [interface("vnet0", 1), interface("lan", 2, type=kind)]
+    host = Host([Device("vnet0"), own], captures=switch([rows] * 2, kind="netdev"))
+    observations = build(read_bundle(host.write(tmp_path)), load_kb())
+    devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
+    path = path_to(devices["vnet0"], "tx_dropped", 10.0, devices["lan"])
+
+    assert path is not None
+    (entrance,) = [point for point in path.points if point.id == "entrance"]
+    assert [count.counter.partition(".")[2] for count in entrance.counts] == (
+        ["tx_packets", "tx_dropped"] if kind else ["rx_packets", "rx_dropped"]
+    )
+    assert entrance.value("passed") == (30 if kind else 1)
+
+
 def rules(bridge: str, *actions: str) -> str:
     head = "cookie=0x0, duration=9.0s, table=0, n_packets=0, n_bytes=0, priority=1"
     lines = "".join(f" {head} actions={one}\n" for one in actions)
@@ -205,6 +262,16 @@ def test_rules_that_pass_vlans_by_refuse_nothing(
     assert vlan_doubt(joined, "vnet0", "vnet1").startswith(
         "no VLAN that vnet0 carries (10) leads to one that vnet1 carries (20)"
     )
+
+
+def test_rules_that_the_collector_cut_bind_no_vlan(tmp_path: Path) -> None:
+    captures = tagged({"tag": 10}, {"tag": 20}, "NORMAL")
+    host = Host(
+        [Device("vnet0"), Device("vnet1")],
+        captures=captures,
+        cut=[f"host/{n}/ovs-dump-flows" for n in (0, 1)],
+    )
+    assert refusal(Topology(Tables(read_bundle(host.write(tmp_path)))), "vnet0", "vnet1") is None
 
 
 def test_what_a_flow_did_is_stronger_than_vlans(tmp_path: Path) -> None:

@@ -137,11 +137,14 @@ def test_a_remedy_has_its_terms(starved: Diagnosis) -> None:
 
 def test_the_losing_segment_is_marked_once_and_counted(starved: Diagnosis) -> None:
     page = render_html(starved)
-    lost = starved.findings[0].symptom.delta
-    assert lost is not None
-    assert page.count(f">{words.lost_here(lost)}<") == 2  # one drawing for a screen, one for a phone
+    picture, lost = starved.findings[0].picture, starved.findings[0].symptom.delta
+    assert picture is not None
+    assert picture.path is not None
+    assert lost == picture.path.lost
+    said = words.lost_here(picture.path)
+    assert page.count(f">{said}<") == 2  # one drawing for a screen, one for a phone
     assert page.count('class="arrow losing"') == 4  # the segment and where its packets go, in each
-    assert f"**{words.lost_here(lost)}**" in render_markdown(starved)
+    assert f"**{said}**" in render_markdown(starved)
 
 
 def test_a_hostile_name_is_text_in_html(hostile: Diagnosis) -> None:

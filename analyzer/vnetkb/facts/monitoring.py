@@ -68,8 +68,8 @@ def notices(topology: Topology) -> Iterator[Notice]:
             continue
         said.add((bridge, missing))
         text = tr(
-            "which mirrors, sFlow, NetFlow and IPFIX watch its ports is not known: {captures} would tell, "
-            "but they are missing or not readable",
+            "which mirrors, sFlow, NetFlow and IPFIX watch its ports is not known, because this is missing "
+            "or not readable: {captures}",
             captures=", ".join(missing),
         )
         yield Notice("warning", bridge or "Open vSwitch", text)

@@ -56,17 +56,27 @@ class BridgeFacts(PlainSource):
 
     @cached_property
     def dropping(self) -> tuple[tuple[Any, int], ...]:
-        """Rules without an action, with the packets that they dropped between the snapshots."""
-        snapshots = [
-            {(row.cookie, row.table, row.match): row for row in rows if row.bridge == self.name}
-            for n in self.tables.snapshots
-            if (rows := self.tables.get("ovs-dump-flows", n)) is not None
-        ]
-        if len(snapshots) < 2:  # noqa: PLR2004
+        """Rules without an action, with the packets that they dropped between the snapshots.
+
+        Of a rule that is new its whole count, unless it may have been there below a cut.
+        """
+        capture = "ovs-dump-flows"
+        read = [n for n in self.tables.snapshots if self.tables.get(capture, n) is not None]
+        if len(read) < 2:  # noqa: PLR2004
             return ()
-        first, last = snapshots[0], snapshots[-1]
+        first, last = (
+            {
+                (row.cookie, row.table, row.match): row
+                for row in self.tables.get(capture, n)
+                if row.bridge == self.name
+            }
+            for n in (read[0], read[-1])
+        )
+        was_cut = self.topology.switch.is_cut(capture, read[0])
         found = []
         for key, row in last.items():
+            if key not in first and was_cut:
+                continue
             before = first[key].packets if key in first else 0
             moved = row.packets - before if row.packets >= before else row.packets
             if row.actions == DROP and moved:
@@ -75,9 +85,11 @@ class BridgeFacts(PlainSource):
 
     @cached_property
     def rules_unread(self) -> bool:
-        """Whether a snapshot holds no answer of it, so that 0 is not known."""
-        switch, capture = self.topology.switch, "ovs-dump-flows"
-        return any(self.name not in (switch.blocks(capture, n) or ()) for n in self.tables.snapshots)
+        """Whether a snapshot holds no answer of it, or not all of one, so that 0 is not known."""
+        switch, capture, snapshots = self.topology.switch, "ovs-dump-flows", self.tables.snapshots
+        if any(self.name not in (switch.blocks(capture, n) or ()) for n in snapshots):
+            return True
+        return not self.dropped and any(switch.is_cut(capture, n) for n in snapshots)
 
     @property
     def dropped(self) -> int:

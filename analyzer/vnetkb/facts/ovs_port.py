@@ -109,6 +109,11 @@ _of_port("ovs.mirror_copies", ("ovs-mirror",), _copies)
 def _sent_by_flows(device: DeviceFacts) -> Fact:
     name, capture = "ovs.sent_by_flows", "ovs-datapath-flows"
     moved = device.topology.switch.sent_by_flows(device.name)
+    if moved is None and device.topology.switch.flows_are_cut:
+        why = tr(
+            "the collector cut the datapath's flows at its limit, so what the rest of them did is not known"
+        )
+        return Fact(name, missing=(capture,), why_unknown=why)
     if moved is None:
         snapshots = device.tables.snapshots
         if all(device.tables.get(capture, n) is not None for n in snapshots) and len(snapshots) > 1:

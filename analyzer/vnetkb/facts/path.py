@@ -102,6 +102,7 @@ class Path(NamedTuple):
         note: What is to be said of the whole path; may be empty.
         apart: How far apart in time the counts were read, and how many packets can have come meanwhile;
             None where they are of one reading, or where that is not known.
+        at_least: Whether ``lost`` is what was seen of more, as of a rate-limited log.
     """
 
     way: Way
@@ -111,6 +112,7 @@ class Path(NamedTuple):
     seconds: float | None
     note: str = ""
     apart: tuple[float, int] | None = None
+    at_least: bool = False
 
 
 BUILDERS: dict[str, Callable[[SymptomFacts], Path | None]] = {}
@@ -191,11 +193,11 @@ def path_in(observations: Observations, to: DeviceFacts, since: DeviceFacts | No
         return None
     places = [point.id for point in path.points]
     if worst is not None and not path.note and {*(worst.losing or ("",))} <= {*places}:
-        path = path._replace(losing=worst.losing, lost=worst.lost)
+        path = path._replace(losing=worst.losing, lost=worst.lost, at_least=worst.at_least)
     at_entrance = next((point for point in path.points if point.id == "ingress"), None)
     lost = at_entrance.value("lost") if at_entrance is not None else None
     if lost and (path.losing is None or lost > (path.lost or 0)):
-        path = path._replace(losing=("entrance", "ingress"), lost=lost)
+        path = path._replace(losing=("entrance", "ingress"), lost=lost, at_least=False)
     return path
 
 
@@ -251,10 +253,25 @@ def _unused(since: DeviceFacts, to: str) -> str:
 def _entrance(device: DeviceFacts) -> tuple[PathPoint, ...]:
     """The device by which packets come in, after the VM behind it where it is a VM's port."""
     subject = device.subject
-    point = PathPoint("entrance", device.kind, device.name, "", _device_counts(device, "rx", "rx_dropped"))
+    way = "tx" if _is_hosts_own(device) else "rx"
+    counts = _device_counts(device, way, f"{way}_dropped")
+    point = PathPoint("entrance", device.kind, device.name, "", counts)
+    if way == "tx":
+        return (point,)
     behind = (PathPoint("sender", "guest", subject.vm),) if subject.vm else ()
     qdisc = next((one for one in losing([device]) if one.side == "ingress"), None)
     return (*behind, point, _ingress(qdisc)) if qdisc is not None else (*behind, point)
+
+
+def _is_hosts_own(device: DeviceFacts) -> bool:
+    """Whether the host itself sends by the device, so that what comes into the switch is its TX.
+
+    The device of a bridge (net/bridge/br_device.c br_dev_xmit), an internal port (net/openvswitch/
+    vport-internal_dev.c internal_dev_xmit), and a tap whose other end the userspace datapath reads
+    (lib/netdev-linux.c netdev_tap_get_stats).
+    """
+    row = device.topology.switch.interfaces.get(device.name) or {}
+    return device.kind in {"bridge", "ovs_internal"} or row.get("type") in {"internal", "tap"}
 
 
 def _ingress(qdisc: QdiscFacts) -> PathPoint:
@@ -326,6 +343,10 @@ def switch_points(topology: Topology, port: str, since: str | None = None) -> tu
     lost = _dropped_by_rules(topology, bridge)
     flows, sent = tables.paths("ovs-datapath-flows"), switch.sent_by_flows(port, since)
     why = "" if sent is not None else tr("the datapath's flows of both ends were not taken")
+    if sent is None and switch.flows_are_cut:
+        why = tr(
+            "the collector cut the datapath's flows at its limit, so what the rest of them did is not known"
+        )
     handed = PathCount("passed", "ovs_datapath.flow_packets", sent, flows, why)
     return (*points, PathPoint("rules", "ovs_bridge", bridge, "", (lost, handed)))
 
@@ -337,7 +358,7 @@ def _dropped_by_rules(topology: Topology, bridge: str) -> PathCount:
     dropped = found.dropped if found is not None and not found.rules_unread else None
     if len(rules) < 2:  # noqa: PLR2004
         dropped = None
-    why = "" if dropped is not None else tr("the rules of both ends were not taken")
+    why = "" if dropped is not None else tr("the rules of both ends were not taken, or not all of them")
     return PathCount("lost", "ovs_vswitchd.flow_n_packets", dropped, rules, why, of_all=True)
 
 

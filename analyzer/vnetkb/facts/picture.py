@@ -116,7 +116,7 @@ def silent_device(
         from vnetkb.facts.path import path_to  # noqa: PLC0415 - most reports draw nothing
 
         path = path_to(device, "tx_dropped", seconds)
-        return None if path is None else path._replace(losing=losing, lost=lost)
+        return None if path is None else path._replace(losing=losing, lost=lost, at_least=True)
 
     return SilentPicture(draw, device.name, quotes)
 

@@ -264,11 +264,12 @@ class Switch:
         found = tuple(name for name in ("ovs-port", "ovs-bridge") if not self.tables.once(name))
         if interface in self.interfaces:
             return found
-        unread = not self.interfaces or any(self._is_cut("ovs-interface", n) for n in self.tables.snapshots)
+        unread = not self.interfaces or any(self.is_cut("ovs-interface", n) for n in self.tables.snapshots)
         # Without a bridge there is no port; a host without Open vSwitch has none.
         return ("ovs-interface",) if unread and len(found) < len(("ovs-port", "ovs-bridge")) else ()
 
-    def _is_cut(self, capture: str, n: int) -> bool:
+    def is_cut(self, capture: str, n: int) -> bool:
+        """Return whether the collector cut a capture at a limit: what it lacks is not known."""
         kept = self.tables.bundle.capture(capture, n)
         return kept is not None and kept.truncated
 
@@ -288,7 +289,7 @@ class Switch:
         return next((row for row in rows if str(row.get("_uuid")) in wanted), None)
 
     def sampling_rules(self, bridge: str) -> dict[int, int] | None:
-        """Return how many rules of a bridge sample for each set of collectors; None where none were read.
+        """Return how many rules of a bridge sample for each set of collectors; None where not all were read.
 
         Args:
             bridge: Name of the bridge.
@@ -299,7 +300,7 @@ class Switch:
 
     def _sampling_rules(self, bridge: str) -> dict[int, int] | None:
         read = [n for n in self.tables.snapshots if bridge in (self.blocks("ovs-dump-flows", n) or ())]
-        if not read:
+        if not read or self.is_cut("ovs-dump-flows", read[-1]):
             return None
         found: dict[int, int] = {}
         for row in self.tables.get("ovs-dump-flows", read[-1]):
@@ -328,8 +329,9 @@ class Switch:
         """Return how many packets the datapaths' flows sent to the interface between the snapshots.
 
         Of a flow that is new its whole count; those that went meanwhile are missed, so it is a lower bound.
-        None where the flows were not taken, or name a port by a number that the bundle does not explain:
-        up to 2.7 lib/odp-util.c prints numbers in the actions, though names in the match.
+        Where the collector cut the flows, those that both snapshots show, and None where these tell of none.
+        None as well where the flows were not taken, or name a port by a number that the bundle does not
+        explain: up to 2.7 lib/odp-util.c prints numbers in the actions, though names in the match.
 
         Args:
             interface: Name of the interface.
@@ -367,23 +369,32 @@ class Switch:
         return self._moved_by_flows(lambda row: row.actions == "drop")
 
     def _moved_by_flows(self, wanted: Callable[[Any], bool | None]) -> int | None:
-        snapshots = [
-            {(row.datapath, row.match): row for row in rows}
-            for n in self.tables.snapshots
-            if (rows := self.tables.get("ovs-datapath-flows", n)) is not None
-        ]
-        if len(snapshots) < 2 or self.datapaths_unread:  # noqa: PLR2004
+        capture = "ovs-datapath-flows"
+        read = [n for n in self.tables.snapshots if self.tables.get(capture, n) is not None]
+        if len(read) < 2 or self.datapaths_unread:  # noqa: PLR2004
             return None
-        first, last = snapshots[0], snapshots[-1]
+        first, last = (
+            {(row.datapath, row.match): row for row in self.tables.get(capture, n)}
+            for n in (read[0], read[-1])
+        )
+        cut = [self.is_cut(capture, n) for n in (read[0], read[-1])]
         moved = 0
         for key, row in last.items():
+            if key not in first and cut[0]:
+                # It may have been there before, below the cut.
+                continue
             before = first[key].packets if key in first else 0
             more = row.packets - before if row.packets >= before else row.packets
             chosen = wanted(row) if more else False
             if chosen is None:
                 return None
             moved += more if chosen else 0
-        return moved
+        return moved if moved or not any(cut) else None
+
+    @property
+    def flows_are_cut(self) -> bool:
+        """Whether the collector cut the datapaths' flows of a snapshot at a limit."""
+        return any(self.is_cut("ovs-datapath-flows", n) for n in self.tables.snapshots)
 
     @cached_property
     def datapaths_unread(self) -> frozenset[str]:

@@ -159,6 +159,9 @@ def binds(switch: Switch, bridge: str) -> bool | None:
         for row in switch.tables.get("ovs-dump-flows", n) or ()
         if row.bridge == bridge
     ]
-    if not rows or any(bridge in switch.not_answered("ovs-dump-flows", n) for n in switch.tables.snapshots):
+    capture, snapshots = "ovs-dump-flows", switch.tables.snapshots
+    if not rows or any(
+        bridge in switch.not_answered(capture, n) or switch.is_cut(capture, n) for n in snapshots
+    ):
         return None
     return all(_BOUND.sub("", row.actions) == "" for row in rows)

@@ -247,6 +247,7 @@ def _path(path: Path) -> dict[str, Any]:
         "losing": list(path.losing) if path.losing else None,
         "apart": {"seconds": path.apart[0], "packets": path.apart[1]} if path.apart else None,
         "lost": path.lost,
+        "at_least": path.at_least,
         "seconds": path.seconds,
     }
 

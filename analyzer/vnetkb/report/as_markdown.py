@@ -179,7 +179,7 @@ def _path(path: Path, label: Labels) -> Iterator[str]:
     before: str | None = None
     for point in path.points:
         if before is not None and path.losing == (before, point.id):
-            yield f"| **↓** | **{words.lost_here(path.lost)}** | | |"
+            yield f"| **↓** | **{words.lost_here(path)}** | | |"
         detail = words.point_detail(point)
         name = " ".join(code(part) for part in (point.name, detail) if part)
         counts = ", ".join(text(f"{c.counter} {words.point_count(c)}") for c in point.counts)

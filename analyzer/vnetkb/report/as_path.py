@@ -24,7 +24,7 @@ def render_path(path: Path) -> str:
     before: str | None = None
     for (kind, name), point in zip(texts, path.points, strict=True):
         if before is not None:
-            lost = f"  <- {words.lost_here(path.lost)}" if path.losing == (before, point.id) else ""
+            lost = f"  <- {words.lost_here(path)}" if path.losing == (before, point.id) else ""
             lines.append(f"  |{lost}")
         counts = list(_counts(point)) or [""]
         lines.append(f"{ljust(kind, kinds)}  {ljust(name, names)}  {counts[0]}".rstrip())
@@ -67,6 +67,7 @@ def path_document(path: Path) -> dict[str, Any]:
         "seconds": path.seconds,
         "losing": list(path.losing) if path.losing else None,
         "lost": path.lost,
+        "at_least": path.at_least,
         "note": path.note,
         "apart": {"seconds": path.apart[0], "packets": path.apart[1]} if path.apart else None,
         "points": [

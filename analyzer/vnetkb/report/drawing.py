@@ -87,7 +87,7 @@ def wide(path: Path) -> PathDrawing:
             centre = x - WIDE_GAP / 2
             bottom = MARGIN + WIDE_HEIGHT + 52
             drains.append(Arrow(centre, middle, centre, bottom, losing=True))
-            labels.append(Label(centre, bottom + 16, words.lost_here(path.lost), "loss"))
+            labels.append(Label(centre, bottom + 16, words.lost_here(path), "loss"))
     width = 2 * MARGIN + len(path.points) * (WIDE_BOX + WIDE_GAP) - WIDE_GAP
     height = MARGIN + WIDE_HEIGHT + 78
     return PathDrawing("wide", width, height, *map(tuple, (boxes, arrows, drains, labels)))  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def tall(path: Path) -> PathDrawing:
         if losing:
             middle = y - TALL_GAP / 2
             drains.append(Arrow(60, middle, 100, middle, losing=True))
-            labels.append(Label(108, middle + 4, words.lost_here(path.lost), "loss left"))
+            labels.append(Label(108, middle + 4, words.lost_here(path), "loss left"))
     height = 2 * MARGIN + len(path.points) * (TALL_HEIGHT + TALL_GAP) - TALL_GAP
     return PathDrawing(
         "tall",

@@ -370,9 +370,13 @@ def apart(path: Path) -> str:
     )
 
 
-def lost_here(lost: int | None) -> str:
+def lost_here(path: Path) -> str:
     """Return how many packets the losing segment lost."""
-    return tr("lost here") if lost is None else tr("{count} lost here", count=grouped(lost))
+    if path.lost is None:
+        return tr("lost here")
+    if path.at_least:
+        return tr("at least {count} lost here", count=grouped(path.lost))
+    return tr("{count} lost here", count=grouped(path.lost))
 
 
 def grouped(number: int) -> str:
@@ -486,8 +490,8 @@ def alarm(finding: Finding, told: Alarm) -> str:
     if told.not_told:
         parts.append(
             tr(
-                "Which monitoring of Open vSwitch watches this port is not known: {captures} would tell, but "
-                "they are missing or not readable.",
+                "Which monitoring of Open vSwitch watches this port is not known, because this is missing or "
+                "not readable: {captures}.",
                 captures=", ".join(told.not_told),
             )
         )
@@ -511,8 +515,9 @@ UNSEEN = {
         "loss, and no monitoring that reads them sees it."
     ),
     "queue": mark(
-        "No counter of this port holds it: tc -s qdisc alone shows it, and what reads tc, so an alarm on the "
-        "drops or errors of ip -s link, Open vSwitch or sFlow does not come from this loss."
+        "No counter of this port holds it: tc -s qdisc alone shows it, and what reads tc (as the errors of "
+        "ovs-ofctl queue-stats do), so an alarm on the port's drops or errors in ip -s link, Open vSwitch or "
+        "sFlow does not come from this loss."
     ),
 }
 
@@ -530,12 +535,20 @@ def _watch(watch: Watch, told: Alarm) -> str:
     if watch.rules is not None:
         return tr(
             "IPFIX of {bridge} sends to {targets} what rules with a sample action choose (set of collectors "
-            "{name}; such rules: {rules}), which may be packets of this port; it counts packets that the "
-            "switch took, not drops.",
+            "{name}; such rules: {rules}), which may be packets of this port; what it calls dropped are "
+            "packets that no rule sent on, and this loss is not among them.",
             bridge=bridge,
             targets=targets,
             name=name,
             rules=watch.rules or tr("not known"),
+        )
+    if watch.kind == "IPFIX":
+        # ofproto/ofproto-dpif-ipfix.c ipfix_cache_entry_init: dropped is what had no output action.
+        return tr(
+            "IPFIX of {bridge} sends flows to {targets}; what it calls dropped are packets that no rule sent "
+            "on, and this loss is not among them.",
+            bridge=bridge,
+            targets=targets,
         )
     return tr(
         "{kind} of {bridge} sends flows to {targets}; it counts packets that the switch took, not drops.",
