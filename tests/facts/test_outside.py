@@ -27,8 +27,11 @@ def interfaces(kind: str, *dropped: int) -> dict[str, str]:
     return {
         f"host/{n}/ovs-interface": json.dumps(
             {
-                "headings": ["name", "type", "ofport", "statistics"],
-                "data": [["port1", kind, 1, ["map", [["tx_dropped", count]]]], ["vnet3", "", 2, ["map", []]]],
+                "headings": ["_uuid", "name", "type", "ofport", "statistics"],
+                "data": [
+                    [["uuid", "1"], "port1", kind, 1, ["map", [["tx_dropped", count]]]],
+                    [["uuid", "2"], "vnet3", "", 2, ["map", []]],
+                ],
             }
         )
         for n, count in enumerate(dropped)

@@ -78,10 +78,19 @@ NO_PLACEHOLDER = {
 @pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
 def test_every_word_in_capitals_of_a_command_is_explained(remedy: Remedy) -> None:
     commands = [remedy.command or "", *remedy.persistent.values(), *(one.look for one in remedy.settings)]
+    commands += remedy.plain or ()
     if re.match(r"#? ?(ip|sysctl|virsh|tc|ovs-vsctl|ethtool|kill|taskset) ", remedy.undo):
         commands.append(remedy.undo)
     named = {word for line in commands for word in WORDS.findall(line)}
     assert named - NO_PLACEHOLDER - set(remedy.stands_for) == set()
+
+
+@pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)
+def test_a_command_of_libvirt_has_a_plain_form_beside_it(remedy: Remedy) -> None:
+    if "virsh" in (remedy.command or "") + remedy.undo:
+        assert remedy.plain is not None
+    assert not any("virsh" in line for line in remedy.plain or ())
+    assert not any("virsh" in one.look for one in remedy.settings)
 
 
 @pytest.mark.parametrize("remedy", KB.remedies.values(), ids=lambda remedy: remedy.id)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from simulated import Device, Host
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
@@ -27,7 +28,7 @@ OPTIONS = {"STOP", "CONT"}
 BY_VERDICT = {"police_drops"}
 """What moves where an action tells its caller to drop: the caller then counts the packet as its own."""
 DEVICE = re.compile(
-    r"(?:\bdev|\binterface|\bmaster|ethtool -[klgGKL]|/sys/class/net/) ?([a-z][A-Za-z0-9_.-]*)"
+    r"(?:\bdev\b|\binterface|\bmaster|ethtool -[klgGKL]|/sys/class/net/) ?([a-z][A-Za-z0-9_.-]*)"
 )
 DOMAIN = re.compile(
     r"\bvirsh (?:edit|dumpxml|schedinfo|vcpupin|emulatorpin|domiftune|domif-setlink|vcpucount) (\S+)"
@@ -152,3 +153,35 @@ def test_a_long_frame_on_a_bridge_is_mended_at_its_small_port() -> None:
     assert [(one["id"], one["settings"][0]["present"]) for one in burst["remedies"]] == [
         ("restore-txqueuelen", "10 packets")
     ]
+
+
+def test_no_command_of_libvirt_is_proposed_where_none_runs_the_vm(told: Told) -> None:
+    """Its machines are named as libvirt names them, but it runs them only where it lists them."""
+    listed = any(member.endswith("/virsh-domstats") for member in told.members)
+    for _, remedy in advised(told) if not listed else ():
+        looks = [one["look"] for one in remedy["settings"]]
+        assert not any("virsh" in line for line in (remedy["command"] or "", remedy["undo"], *looks))
+
+
+@pytest.mark.parametrize(
+    ("netdev", "listed", "of_libvirt"),
+    [
+        ("tap,fd=30,id=hostnet0", False, True),
+        ("tap,id=hostnet0,ifname=vnet3", False, False),
+        ("tap,id=n0,ifname=vnet3", True, True),
+        ("tap,id=n0,ifname=vnet3", False, False),
+    ],
+)
+def test_libvirt_is_known_by_its_list_or_by_the_arguments_that_it_gives(
+    netdev: str, *, listed: bool, of_libvirt: bool, tmp_path: Path
+) -> None:
+    arguments = f"-name guest=web01,debug-threads=on\n4711\t-netdev {netdev}"
+    captures = {
+        "host/0/proc-cmdline": f"4711\t/usr/bin/qemu-system-x86_64\n4711\t{arguments}\n",
+        "host/0/tun-fdinfo": "/proc/4711/fdinfo/30:iff:\tvnet3\n",
+    }
+    if listed:
+        captures["host/0/virsh-domstats"] = "Domain: 'web01'\n  state.state=1\n\n"
+    host = Host([Device("vnet3", (0, 10), (0, 10))], captures=captures)
+    (seen,) = build(read_bundle(host.write(tmp_path)), KB).observations
+    assert seen.words.get("domain") == ("web01" if of_libvirt else None)

@@ -46,6 +46,8 @@ SAMPLER = "sFlow"
 GUEST = "guest-"
 ASK_GUEST = "--guest NAME"
 OF_A_LOSS = "drop."
+# The word that only a VM of libvirt has: its commands take that name.
+OF_LIBVIRT = "domain"
 # A finding takes 5 ms and 60 KiB. No host has 1,000 ports that lose at once; 100 KB can claim 8,000.
 JUDGED_AT_MOST = 1000
 NAMED_AT_MOST = 5
@@ -347,7 +349,9 @@ def _applied(remedy: Remedy, observation: Observation, kb: KnowledgeBase) -> App
     words = {**observation.words, "loss": _loss(observation)}
     filled = Speaker(words, observation.facts, kb).fill
     command = Speaker(words, observation.facts, kb, for_shell=True).fill
-    line, undo = command(remedy.command) if remedy.command else None, command(remedy.undo)
+    plain = remedy.plain if OF_LIBVIRT not in words else None
+    first, back = (plain.command, plain.undo) if plain else (remedy.command, remedy.undo)
+    line, undo = command(first) if first else None, command(back)
     persistent = {tool: command(text) for tool, text in remedy.persistent.items()}
     settings = tuple(_setting(one, observation, kb, filled, command(one.look)) for one in remedy.settings)
     looks = [one.look for one in settings if one.present is None]

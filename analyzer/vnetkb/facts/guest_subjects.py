@@ -72,7 +72,7 @@ class GuestSource:
         port = self.tap or tr("its port")
         bridge = self.guest.topology.port_of(self.tap) if self.tap else None
         return {
-            "domain": self.guest.name,
+            **({"domain": self.guest.name} if self.guest.topology.is_domain(self.guest.name) else {}),
             **({"bridge": bridge} if bridge else {}),
             "device": self.subject.name,
             "vm": self.guest.name,

@@ -6,16 +6,21 @@ A layout has its own way to name a device or a thread; here stands how its lines
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from vnetkb.facts.counts import Count
     from vnetkb.facts.tables import Tables
     from vnetkb.facts.topology import Topology
+    from vnetkb.parsers.bridge_link import BridgePort
 
 LONGEST = 160
 AT_MOST = 4
+AT_MOST_OF_PORTS = 16
+OF_DEVICES = frozenset({"guest_nic", "qdisc", "softnet"})
 
 
 class Quote(NamedTuple):
@@ -126,6 +131,40 @@ _NEEDLES: Mapping[str, Callable[[_About], Iterator[str]]] = {
     "tc-qdisc": _json("dev"),
 }
 
+FORWARDING = "forwarding"
+OF_FRAMES = ("rx_packets", "tx_packets")
+OF_BYTES = ("rx_bytes", "tx_bytes")
+OF_REFUSED = ("rx_dropped", "tx_dropped", "tx_errors")
+
+
+def _ports_counts(bridge: str, ports: Sequence[str], fact: str, data: bytes) -> Iterator[str]:
+    """Yield the terms of the sum over a bridge's ports; what a port refused only where that is not zero."""
+    keys = OF_BYTES if fact == "silent.size" else OF_FRAMES
+    for device in (bridge, *ports):
+        for key in keys:
+            yield f"\n{device}/statistics/{key}:"
+        for key in OF_REFUSED if device != bridge else ():
+            needle = f"\n{device}/statistics/{key}:"
+            if f"{needle}0\n".encode("utf-8", "surrogateescape") not in data:
+                yield needle
+
+
+def _told_ports(rows: Sequence[BridgePort], fact: str) -> Iterator[str]:
+    """Yield the ports of a bridge that decide a fact: those that do not forward, the ends of the MTUs."""
+    told = rows
+    if fact == "bridge.ports_not_forwarding":
+        told = [row for row in rows if row.state not in (FORWARDING, None)] or rows
+    elif fact in {"bridge.mtu_differs", "bridge.longest_frame"}:
+        sized = sorted((row for row in rows if row.mtu is not None), key=lambda row: row.mtu or 0)
+        told = [sized[0], sized[-1]] if sized else rows
+    for row in told:
+        yield f'"ifname":"{row.ifname}"'
+        yield f'"ifname": "{row.ifname}"'
+
+
+AT_HOME = frozenset(_NEEDLES) - {"tc-qdisc"}
+"""Captures whose lines are found by their own layout alone."""
+
 
 class Quotes:
     """Finds the lines of members again; a member's lines are counted once."""
@@ -148,17 +187,57 @@ class Quotes:
         data = None if key is None else self._tables.bundle.data(*key)
         if key is None or not data:
             return ()
+        if self._topology.other_devices.get(device) == "bridge":
+            needles = self._of_bridge(key[0], key[1], device, fact, data)
+            if needles is not None:
+                return self._found(member, data, needles, AT_MOST_OF_PORTS)
+        if key[0] not in AT_HOME and (counted := self._counted(member, data, key, device, fact)):
+            return counted
         reader = self._topology.reader(device)
         vcpus = self._topology.vcpu_threads(device) or ()
         threads = vcpus if fact.startswith("vcpu.") else reader.threads
         about = _About(device, fact, reader.pids, threads, self._topology.vm(device))
-        needles = _NEEDLES.get(key[0], _device)
-        found: dict[int, Quote] = {}
-        for needle in needles(about):
+        return self._found(member, data, _NEEDLES.get(key[0], _device)(about), AT_MOST)
+
+    def _counted(
+        self, member: str, data: bytes, key: tuple[str, int | None, str], device: str, fact: str
+    ) -> tuple[Quote, ...]:
+        """Return the lines on which a capture counts just this; none where it counts nothing of the name."""
+        capture, n, scope = key
+        kind, _, field = fact.partition(".")
+        if not field or n is None:
+            return ()
+        from vnetkb.facts.counts import Lines, of_capture  # noqa: PLC0415 - most reports quote nothing
+
+        lines, found = Lines(data), []
+        for one in of_capture(self._tables, capture, n, scope):
+            line = lines.of(one.needle, one.subject, one.value)
+            called = f"{one.subject} ".casefold().startswith(f"{device} ".casefold()) or one.kind == device
+            same = one.field.casefold().replace("_", "") == field.replace("_", "")
+            if line is not None and same and called and one.kind in {kind, f"guest_{kind}"} | OF_DEVICES:
+                found.append(_counted_at(member, data, line, one))
+        return tuple(found[:AT_MOST])
+
+    def _of_bridge(
+        self, capture: str, n: int | None, bridge: str, fact: str, data: bytes
+    ) -> Iterator[str] | None:
+        """What to look for where a Linux bridge's number is one of its ports; None where it is its own."""
+        if capture == "bridge-link":
+            rows = self._tables.get(capture, n) or ()
+            return _told_ports([row for row in rows if row.master == bridge], fact)
+        if capture == "sysfs-net" and fact.partition(".")[0] in {"", "silent", "drop"}:
+            places = self._tables.get("sysfs-net-links", n) or {}
+            ports = sorted(name for name, row in places.items() if row.master == bridge)
+            return _ports_counts(bridge, ports, fact, data)
+        return None
+
+    def _found(self, member: str, data: bytes, needles: Iterator[str], most: int) -> tuple[Quote, ...]:
+        found: dict[tuple[int, str], Quote] = {}
+        for needle in needles:
             for quote in _search(member, data, needle.encode("utf-8", "surrogateescape")):
-                found.setdefault(quote.line, quote)
-        lines = [found[line] for line in sorted(found)]
-        return tuple(lines if len(lines) <= AT_MOST else [*lines[: AT_MOST // 2], *lines[-AT_MOST // 2 :]])
+                found.setdefault((quote.line, quote.text), quote)
+        lines = sorted(found.values(), key=lambda quote: quote.line)
+        return tuple(lines if len(lines) <= most else [*lines[: most // 2], *lines[-most // 2 :]])
 
 
 def _search(member: str, data: bytes, needle: bytes) -> Iterator[Quote]:
@@ -177,6 +256,23 @@ def _search(member: str, data: bytes, needle: bytes) -> Iterator[Quote]:
         places.append(end + needle.startswith(b"\n"))
     for place in dict.fromkeys(places):
         yield _quote(member, data, place)
+
+
+def _counted_at(member: str, data: bytes, line: int, one: Count) -> Quote:
+    """Return a line from its subject's name on, or from the number on where that stands too far behind."""
+    begin = 0
+    for _ in range(line - 1):
+        begin = data.find(b"\n", begin) + 1
+    end = data.find(b"\n", begin)
+    at = begin
+    name = one.needle.strip().encode("utf-8", "surrogateescape")
+    while (at := data.find(name, at, end if end >= 0 else None) if name and name[:1] != b"@" else -1) >= 0:
+        number = re.search(rb"(?<![0-9])%d(?![0-9])" % one.value, data[at : at + LONGEST // 2])
+        if number:
+            return _quote(member, data, at)
+        at += 1
+    number = re.search(rb"(?<![0-9])%d(?![0-9])" % one.value, data[begin : end if end >= 0 else None])
+    return _quote(member, data, begin + number.start() if number else begin)
 
 
 def _quote(member: str, data: bytes, place: int) -> Quote:

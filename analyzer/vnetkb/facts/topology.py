@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vnetkb.facts.tables import Tables
+    from vnetkb.parsers.proc_cmdline import Cmdline
     from vnetkb.parsers.sysfs_net_links import DeviceLinks
     from vnetkb.parsers.tc_qdisc import Qdisc
 
@@ -304,11 +305,30 @@ class Topology:
         return self._vm_of[tap]
 
     def domain(self, tap: str) -> str | None:
-        """Name by which libvirt knows the VM behind a tap: QEMU's ``-name guest=``, or libvirt's own word."""
+        """Name by which libvirt knows the VM behind a tap; None where nothing says that libvirt runs it.
+
+        Its own word says so, else QEMU's arguments: libvirt calls each network backend hostnet0, hostnet1 …
+        and hands it the open file (src/qemu/qemu_command.c); the name in ``-name guest=`` is then its own.
+        """
         if tap in self._domain_interfaces:
             return self._domain_interfaces[tap][0]
-        lines = [self._cmdlines.get(row.pid) for row in self.owners(tap) or ()]
-        return next((str(name) for line in lines if line is not None and (name := line.guest_name())), None)
+        listed = self._domains
+        for row in self.owners(tap) or ():
+            line = self._cmdlines.get(row.pid)
+            name = line.guest_name() if line is not None else None
+            if line is not None and name and (name in listed or _is_of_libvirt(line)):
+                return str(name)
+        return None
+
+    def is_domain(self, vm: str) -> bool:
+        """Whether libvirt knows a VM of this name."""
+        return vm in self._domains or any(self.domain(tap) == vm for tap in self.taps)
+
+    @cached_property
+    def _domains(self) -> frozenset[str]:
+        """Names that libvirt lists in any snapshot."""
+        found = {name for n in self.tables.snapshots for name in self.tables.get("virsh-domstats", n) or ()}
+        return frozenset(found | {domain.name for domain in self.tables.once("virsh-dumpxml") or ()})
 
     def _find_vm(self, tap: str) -> str | None:
         if tap in self._domain_interfaces:
@@ -396,6 +416,13 @@ class Topology:
     def port_of(self, tap: str) -> str | None:
         """Bridge (Linux or Open vSwitch) that the tap is a port of; None when none or not known."""
         return self._ovs_bridges.get(tap) or self.master(tap)
+
+
+def _is_of_libvirt(line: Cmdline) -> bool:
+    return any(
+        (netdev.get("id") or "").startswith("hostnet") and {"fd", "fds"} & netdev.keys()
+        for netdev in line.netdevs()
+    )
 
 
 def _kind_of(link_kind: str | None, place: DeviceLinks | None) -> str:

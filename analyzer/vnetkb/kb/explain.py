@@ -676,6 +676,8 @@ class _Teller:
         if remedy.kind is model.RemedyKind.LOOK:
             yield _text(tr("changes"), tr("nothing: it only looks, so there is nothing to keep or to undo"))
         yield _text(tr("command"), remedy.command or "")
+        if remedy.plain is not None:
+            yield _text(tr("no libvirt"), remedy.plain.command)
         proposed = [
             tr(
                 "{what}: {proposed} ({because})",

@@ -334,6 +334,8 @@ class _Check:
     def _remedy_texts(self, remedy: model.Remedy) -> None:
         """Check what a remedy's texts name: facts and words that exist, capitals that are explained."""
         commands = {"command": remedy.command or "", "undo": remedy.undo}
+        if remedy.plain is not None:
+            commands |= {"plain.command": remedy.plain.command, "plain.undo": remedy.plain.undo}
         commands |= {f"persistent.{tool}": text for tool, text in remedy.persistent.items()}
         for key, text in {"text": remedy.text, "check": remedy.check, **commands}.items():
             self._placeholders("remedies", remedy.id, text, (key,))

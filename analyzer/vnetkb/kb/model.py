@@ -403,6 +403,18 @@ class RemedySetting(NamedTuple):
     because: str
 
 
+class PlainForm(NamedTuple):
+    """The commands of a remedy for a VM that no libvirt knows.
+
+    Attributes:
+        command: The command, with `{placeholders}`.
+        undo: How to take it back.
+    """
+
+    command: str
+    undo: str
+
+
 class Remedy(NamedTuple):
     """What to do about a cause.
 
@@ -422,6 +434,7 @@ class Remedy(NamedTuple):
         kind: Whether it only looks, acts once or changes a setting; `None` where its author does not say.
         settings: What it changes or looks at, with what is proposed.
         stands_for: For each word in capitals of its commands what the reader puts in its place.
+        plain: What takes the place of its commands where `{domain}` is not known; `None` where they stand.
     """
 
     id: str
@@ -439,6 +452,7 @@ class Remedy(NamedTuple):
     kind: RemedyKind | None = None
     settings: tuple[RemedySetting, ...] = ()
     stands_for: Mapping[str, str] = {}
+    plain: PlainForm | None = None
 
 
 class HarmRule(NamedTuple):

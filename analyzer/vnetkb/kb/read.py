@@ -413,6 +413,7 @@ def read_remedy(reader: Reader, raw: dict[str, Any], place: Place) -> model.Reme
             for one in raw.get("settings", ())
         ),
         stands_for=dict(raw.get("stands_for") or {}),
+        plain=model.PlainForm(**raw["plain"]) if "plain" in raw else None,
     )
 
 

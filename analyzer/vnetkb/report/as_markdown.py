@@ -148,8 +148,9 @@ def _reasons(finding: view.FindingView, label: Labels) -> Iterator[str]:
             yield f"- {evidence.effect_name}: {text(evidence.text)}{_members(evidence.members)}"
             if evidence.quotes:
                 yield from ("", *(f"  {row}" for row in _quotes(evidence.quotes)), "")
+        yield ""
     if finding.witnesses:
-        yield from ("", f"{label['witnesses']}:", "")
+        yield from (f"{label['witnesses']}:", "")
         for name, value, where in finding.witnesses:
             yield f"- {text(name)}: {text(value)}{_members(where)}"
     if finding.others:

@@ -199,16 +199,16 @@ def _candidate(candidate: Candidate, picture: Picture | None) -> CandidateView:
 
 
 def _evidence(evidence: Evidence, picture: Picture | None) -> EvidenceView:
-    found: dict[tuple[str, int], Quote] = {}
+    found: dict[Quote, None] = {}
     for fact, captures in evidence.rests_on:
         for quote in _quotes(picture, captures, fact):
-            found.setdefault((quote.member, quote.line), quote)
+            found.setdefault(quote)
     return EvidenceView(
         evidence.text,
         evidence.effect,
         words.effect(evidence.effect),
         words.members(evidence.captures),
-        tuple(found.values()),
+        tuple(found),
     )
 
 
