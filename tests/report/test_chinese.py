@@ -29,7 +29,7 @@ CHINESE = re.compile(r"[\u3400-\u9fff]")
 # Four plain words in a row are a sentence, unless a command or a tool's own text stands there.
 ENGLISH = re.compile(r"\b[a-z]{2,}(?: [a-z]{2,}){3,}\b")
 COMMAND = re.compile(
-    r"(?:\b(?:ovs|netstat|ip|tc|virsh|ethtool|sysctl|bridge|bpftool|taskset|sudo|sh|kill|perf|flavor|image|unexpected)\b|`)[^，。；：（）]*"
+    r"(?:\b(?:ovs|netstat|qemu|cat|echo|ps|ip|tc|virsh|ethtool|sysctl|bridge|bpftool|taskset|sudo|sh|kill|perf|flavor|image|unexpected)\b|`)[^，。；：（）]*"
 )
 # What has no translation at all yet is told by one test, tests/kb/test_catalogue.py.
 UNTRANSLATED = catalogue.untranslated(TREE / "kb/locale/zh_CN", catalogue.collect(TREE))

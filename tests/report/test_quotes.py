@@ -56,6 +56,12 @@ def test_the_port_that_does_not_forward_is_the_one_that_is_quoted() -> None:
     assert all('"ifname":"vnet1"' in line and '"state":"disabled"' in line for line in lines)
 
 
+def test_what_a_bridges_finding_says_of_its_tap_is_quoted_of_the_tap() -> None:
+    finding = finding_of(OWN_BRIDGES, "br3")
+    assert quoted(finding, ("host/0/sysfs-net",), "tap.tx_queue_len") == ["vnet1/tx_queue_len:200"]
+    assert "vnet1/carrier:0" in quoted(finding, ("host/0/sysfs-net",), "tap.carrier")
+
+
 def test_the_ports_with_the_smallest_and_the_largest_mtu_are_quoted() -> None:
     lines = quoted(finding_of(OWN_BRIDGES, "br2"), ("host/1/bridge-link",), "bridge.mtu_differs")
     assert [re.findall(r'"mtu":(\d+)', line)[0] for line in sorted(lines, key=len)] == ["9000", "1500"]

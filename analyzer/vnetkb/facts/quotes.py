@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 LONGEST = 160
 AT_MOST = 4
 AT_MOST_OF_PORTS = 16
+# Facts that a bridge's finding has from the tap behind it.
+OF_A_TAP = ("tap.", "setting.", "reader.", "vm.", "guest.", "ring.", "vcpu.", "queues.")
 OF_DEVICES = frozenset({"guest_nic", "qdisc", "softnet"})
 
 
@@ -188,6 +190,9 @@ class Quotes:
         if key is None or not data:
             return ()
         if self._topology.other_devices.get(device) == "bridge":
+            if fact.startswith(OF_A_TAP):
+                taps = [tap for tap in self._topology.taps if self._topology.port_of(tap) == device]
+                return tuple(quote for tap in taps[:AT_MOST] for quote in self.of(member, tap, fact))
             needles = self._of_bridge(key[0], key[1], device, fact, data)
             if needles is not None:
                 return self._found(member, data, needles, AT_MOST_OF_PORTS)
