@@ -815,6 +815,20 @@ def test_what_a_bridge_frees_is_seen_by_a_trace_alone(
     assert bool(told) is (sizes[0] != sizes[1] and expected is None) or expected is not None
 
 
+def test_ports_of_a_bridge_in_an_unknown_layout_are_named(tmp_path: Path) -> None:
+    links = json.dumps(
+        [{"ifindex": 3, "ifname": "br0", "flags": ["UP"], "linkinfo": {"info_kind": "bridge"}}]
+    )
+    captures = {f"host/{n}/ip-link": links for n in (0, 1)}
+    # No fact asks for it before the advice on bridges does.
+    captures |= {f"host/{n}/bridge-link": PORTS.format(a=1500, b=9000) for n in (0, 1)}
+    captures["host/1/bridge-link"] = captures["host/1/bridge-link"].replace("ifname", "port")
+    shown = judge(Host([Device("br0", tun_flags=None)], captures=captures), tmp_path)
+
+    unread = [one.subject for one in shown.notices if "its layout is not known" in one.text]
+    assert unread == ["host/1/bridge-link"]
+
+
 FDB = "52:54:00:aa:bb:01 dev {port} used 1/1 master br0\n# {port} br0 1\n"
 
 

@@ -83,6 +83,8 @@ def diagnose(
     findings = tuple(_numbered(finding, f"f{index}") for index, finding in enumerate(made, 1))
     notices.extend(_advice(observations, kb, losing, devices))
     notices.extend(_advice_on_loss(observations, kb, chosen))
+    # Captures that only a rule's fact reads, and that no parser understands.
+    notices.extend(notice for notice in observations.found_later if notice not in notices)
     return Diagnosis(
         observations.bundle_name,
         observations.bundle_sha256,

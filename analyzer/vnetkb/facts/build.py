@@ -155,6 +155,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
         behaviours=behaviours,
         behaviours_from=rest_on(kb, tables),
         unseen=unseen,
+        found_later=tables.notices,
         notices=tuple(notices),
         missing_captures=_missing(bundle, kb, topology),
         taken=Taken(

@@ -248,6 +248,7 @@ class Observations(NamedTuple):
         taken: When and where the bundle was taken.
         behaviours_from: Members of the bundle that tell of each behaviour.
         unseen: How many network devices were not looked at, being too many.
+        found_later: What is told of captures that are first read where a fact asks for them; it grows.
     """
 
     bundle_name: str
@@ -265,3 +266,4 @@ class Observations(NamedTuple):
     taken: Taken
     behaviours_from: Mapping[str, tuple[str, ...]]
     unseen: int = 0
+    found_later: Sequence[Notice] = ()
