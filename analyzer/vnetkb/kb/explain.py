@@ -688,7 +688,7 @@ class _Teller:
             for one in remedy.settings
         ]
         yield Section(tr("proposes"), tuple(Row("", text) for text in proposed))
-        yield Section(tr("where"), tuple(Row(word, text) for word, text in remedy.stands_for.items()))
+        yield Section(tr("stand for"), tuple(Row(word, text) for word, text in remedy.stands_for.items()))
         yield Section(tr("to keep it"), tuple(Row(tool, text) for tool, text in remedy.persistent.items()))
         yield _text(tr("costs"), remedy.costs)
         yield _text(tr("helps"), remedy.helps)
