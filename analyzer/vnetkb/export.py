@@ -70,7 +70,8 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 }
 """Name and type of each table's columns, in order."""
 
-_FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets take the wide forms as well
+# Spreadsheets take the wide forms as well; where a comma marks decimals, a semicolon parts their cells.
+_FORMULA = re.compile('(^|;)(?=[\\s"]*[=+@＝＋－＠-])')  # noqa: RUF001
 INSTALL = "install vnetkb with its tables: run pip install '.[export]' in its source tree"
 
 
@@ -230,14 +231,13 @@ def _series(bundle: Bundle, unit: Callable[[str], str]) -> Iterable[tuple[Any, .
 
 
 def _harmless(frame: pd.DataFrame) -> pd.DataFrame:
-    """Keep a spreadsheet from taking a name for a formula: a quote before it makes it a text.
+    """Keep a spreadsheet from taking a name, or its part after a semicolon, for a formula, by a quote.
 
     OWASP, CSV injection. The Parquet files hold the names as they are: no program computes cells there.
     """
     safe = frame.copy()
     for name in safe.columns[safe.dtypes == TEXT]:
-        column = safe[name]
-        safe[name] = column.where(~column.str.startswith(_FORMULA, na=False), "'" + column)
+        safe[name] = safe[name].str.replace(_FORMULA, r"\1'", regex=True)
     return safe
 
 

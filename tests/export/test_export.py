@@ -77,16 +77,17 @@ def test_one_snapshot_has_values_and_no_deltas(tmp_path: Path) -> None:
     assert {column: str(kind) for column, kind in frames["series"].dtypes.items()} == COLUMNS["series"]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝", "－"])  # noqa: RUF001
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "＝", "－", " =", '"='])  # noqa: RUF001
 def test_no_name_becomes_a_formula_in_a_spreadsheet(tmp_path: Path, start: str) -> None:
-    name = f"{start}cmd|' '!A1"
+    name = f"{start}cmd;{start}1|' '!A1"
     bundle, observations = observed(Host([Device(name, (1, 2))], name=name, file_name="node7"), tmp_path)
     written = export(bundle, observations, KB, tmp_path / "out", "csv")
     for file in written:
         with file.open(encoding="utf-8", newline="") as opened:
             for row in csv.reader(opened):
                 for cell in row:
-                    assert cell[:1] not in set("=+-@\t\r＝＋－＠")  # noqa: RUF001
+                    for part in (cell, *cell.split(";")):
+                        assert part.strip(' "')[:1] not in set("=+-@\t\r＝＋－＠")  # noqa: RUF001
 
 
 def test_names_that_are_no_text_are_written_escaped(tmp_path: Path) -> None:
