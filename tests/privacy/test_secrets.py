@@ -26,7 +26,7 @@ TABLE = json.dumps(
         ["auth", "Basic S5"],
         ["swanctl.psk", "S6"],
         ["private_key", "S7"],
-        ["remote", "https://jd:S8@h.example/x"],
+        ["remote", "https://SC:S8@h.example/x, qemu+ssh://SD@h.example/"],
         ["header", "Bearer S9"],
         ["ssh-key", "SA"],
         ["my-credentials", "SB"],
@@ -52,7 +52,7 @@ CASES = {
             '9\t-netdev {"type":"user","guestfwd":[{"str":"tcp:1:2-cmd:a \\"b\\", S4"}],"id":"n"}\n'
             '9\t-netdev {"type":"stream","id":"n5","secret":"S5","addr":{"type":"inet","host":"192.0.2.1"}}\n'
             "9\t-device usb-net,x-password=S6,,S7,passwd=S8)S9,netdev=n\n"
-            "9\t-netdev socket,id=n4,connect=user:SA@192.0.2.4:99\n"
+            "9\t-netdev socket,id=n4,connect=SB:SA@192.0.2.4:99\n"
         ),
         "9\t-netdev tap,id=n,vhost=on,queues=4\n9\t-device virtio-net-pci,iommu-passthrough=on,rss=on\n",
     ),
@@ -60,8 +60,8 @@ CASES = {
         (
             "[ 1.0] vhost: secret=S1 password: S2 S3\n[ 1.0] Kernel command line: tun ipsec_psk=S4,S5 vhost\n"
             "[ 1.0] vhost Authorization: Basic S6\n[ 1.0] vhost password S7 S8\n[ 1.0] tun: Token is S9\n"
-            '[ 1.0] vhost "api_key" = SA SB\n[ 1.0] vhost0: PSK  SC\n[ 1.0] vhost https://jd:SD@h.example/\n'
-            "[ 1.0] vhost jd:SE@h.example 'jd:SF@h'\n[ 1.0] vhost Authorization Basic S1\n"
+            '[ 1.0] vhost "api_key" = SA SB\n[ 1.0] vhost0: PSK  SC\n[ 1.0] vhost https://SA:SD@h.example/ ssh://SB@h.example\n'
+            "[ 1.0] vhost SA:SE@h.example 'SB:SF@h' SC:(cut out)@h\n[ 1.0] vhost Authorization Basic S1\n"
             "[ 1.0] vhost: authorization Bearer S2\n[ 1.0] vhost: bearer S3\n"
         ),
         (

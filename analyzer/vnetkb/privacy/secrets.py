@@ -24,8 +24,11 @@ _PAIR = re.compile(
     rf'\["([^"\\]{{0,64}}?{_NAME}[^"\\]{{0,64}}|(?i:auth))","(?!\(cut out\)")(?:[^"\\]|\\.)*+"\]'
 )
 _BEARER = re.compile(r'([Bb]earer) ++(?!\(cut out\))[^ "\n]+')
-_ADDRESS = re.compile(r'([=/][0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",\n]{1,256}+@')
-_LOGGED_ADDRESS = re.compile(r"""([ "'][0-9A-Za-z._%+-]{1,64}+:)(?!\(cut out\))[^@/ ",|\n]{1,256}+@""")
+# Who logs in is cut out with the password.
+_ADDRESS = re.compile(
+    r'([=/])[0-9A-Za-z._%+-]{1,64}+:(?:\(cut out\)|[^@/ ",\n]{1,256}+)@|(//)[0-9A-Za-z._%+-]{1,64}+@'
+)
+_LOGGED_ADDRESS = re.compile(r"""([ "'])[0-9A-Za-z._%+-]{1,64}+:(?:\(cut out\)|[^@/ ",|\n]{1,256}+)@""")
 _LOGGED = re.compile(
     r"(?<![0-9A-Za-z_.-])"
     r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[ _-]?key|pwd|psk)"
@@ -51,7 +54,7 @@ def _cut(text: str, named: tuple[re.Pattern[str], re.Pattern[str]]) -> str:
     text = _PAIR.sub(r'["\1","(cut out)"]', text)
     text = named[0].sub(r'\1"(cut out)"', text)
     text = named[1].sub(r"\1(cut out)", text)
-    return _ADDRESS.sub(r"\1(cut out)@", _BEARER.sub(r"\1 (cut out)", text))
+    return _ADDRESS.sub(r"\1\2(cut out)@", _BEARER.sub(r"\1 (cut out)", text))
 
 
 def _arguments(text: str) -> str:
