@@ -18,6 +18,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 
@@ -556,7 +557,7 @@ StrictModes no
 UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
-Subsystem sftp internal-sftp
+Subsystem sftp internal-sftp {server}
 """
 
 
@@ -566,7 +567,7 @@ needs_sshd = pytest.mark.skipif(
 
 
 @contextmanager
-def sshd(folder: Path, *settings: str) -> Iterator[tuple[str, Path]]:
+def sshd(folder: Path, *settings: str, server: str = "") -> Iterator[tuple[str, Path]]:
     """Run a real sshd; yield the address before a path, and a home whose curl may enter there."""
     protocols = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout
     if " sftp" not in protocols:
@@ -583,7 +584,7 @@ def sshd(folder: Path, *settings: str) -> Iterator[tuple[str, Path]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (keys / "config").write_text(SSHD.format(port=port, folder=keys), encoding="ascii")
+    (keys / "config").write_text(SSHD.format(port=port, folder=keys, server=server), encoding="ascii")
     key = (keys / "host_key.pub").read_text(encoding="ascii").split()
     (home / ".ssh" / "known_hosts").write_text(f"[127.0.0.1]:{port} {key[0]} {key[1]}\n", encoding="ascii")
     run = subprocess.Popen(
@@ -601,15 +602,46 @@ def sshd(folder: Path, *settings: str) -> Iterator[tuple[str, Path]]:
 def test_sftp_resumes_what_a_try_before_left(host: FakeHost, tmp_path: Path) -> None:
     target = tmp_path / "there" / "x.tar.gz"
     target.parent.mkdir()
-    host.command("curl", CUT_ONCE.format(curl=shutil.which("curl"), target=target))
+    target.write_bytes(b"of a run before")
+    part = target.with_name("x.tar.gz.part")
+    host.command("curl", CUT_ONCE.format(curl=shutil.which("curl"), target=part))
     with sshd(tmp_path) as (address, home):
         outcome = send(host, f"{address}{target}", HOME=str(home))
 
     assert outcome.returncode == 0, outcome.stderr
     assert_same(outcome.bundle.path, target)
+    assert not part.exists()
     assert "try 1 of 5: curl: (18) cut" in outcome.stderr
     assert any("--continue-at -" in call for call in host.called("curl"))
     assert "read back" in outcome.stderr
+
+
+@needs_sshd
+@pytest.mark.parametrize("name", ["a%20b.tar.gz", "%78.tar.gz", "a'b.tar.gz"])
+def test_sftp_sends_a_path_with_escapes_under_its_own_name(host: FakeHost, tmp_path: Path, name: str) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    with sshd(tmp_path) as (address, home):
+        outcome = send(host, f"{address}{there}/{name}", HOME=str(home))
+
+    assert outcome.returncode == 0, outcome.stderr
+    (found,) = there.iterdir()
+    assert found.name == unquote(name)
+    assert_same(outcome.bundle.path, found)
+
+
+@needs_sshd
+def test_sftp_to_a_server_that_renames_nothing(host: FakeHost, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    with sshd(tmp_path, server="-P rename,posix-rename") as (address, home):
+        outcome = send(host, f"{address}{there}/x.tar.gz", HOME=str(home))
+
+    assert outcome.returncode == 0, outcome.stderr
+    assert "the server does not rename" in outcome.stderr
+    assert str(there) not in outcome.stderr
+    assert_same(outcome.bundle.path, there / "x.tar.gz")
+    assert [path.name for path in there.iterdir()] == ["x.tar.gz"], "what could not be renamed stays there"
 
 
 @needs_sshd
@@ -617,7 +649,9 @@ def test_killed_outright_while_sending_by_sftp(host: FakeHost, tmp_path: Path) -
     chance = random.Random(20261124)  # noqa: S311  # repeatable, not secret
     there = tmp_path / "there"
     there.mkdir()
-    with sshd(tmp_path, "limit-rate = 8k") as (address, home):
+    # A transfer that takes seconds: curl sends what is small in one piece, at any rate.
+    host.command("ethtool", "head -c 200000 /dev/urandom | od -An -v -tx1")
+    with sshd(tmp_path, "limit-rate = 64k") as (address, home):
         for _ in range(max(5, KILLS // 2)):
             before = set(host.out.glob("*.tar.gz"))
             with sending(host, f"{address}{there}/", HOME=str(home)) as run:
@@ -633,5 +667,8 @@ def test_killed_outright_while_sending_by_sftp(host: FakeHost, tmp_path: Path) -
             assert read_bundle(path).notices == ()
         assert host.run(DASH, *QUICK, "--snapshots", "1").returncode == 0
 
-    assert any(there.iterdir()), "none was killed while it was sending"
+    left = sorted(path.name for path in there.iterdir())
+    assert any(name.endswith(".part") for name in left), f"none was killed while it was sending: {left}"
+    for path in there.glob("*.tar.gz"):
+        assert_same(host.out / path.name, path)
     assert not [path for path in host.out.iterdir() if path.name.startswith(".")]
