@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundle.maker import Maker
+from collectors.fake_host import QUICK, SHELLS, add_process, rich_host
 from vnetkb.bundle import read_bundle
 from vnetkb.bundle.archive import read_archive
 from vnetkb.bundle.limits import DEFAULT_LIMITS
@@ -57,6 +58,24 @@ def test_a_machine_called_like_a_word_of_the_bundle_refuses_nothing(make: Maker,
     assert bundle.notices == ()
     assert {row.absent.reason for row in bundle.manifest.captures if row.absent} == {"tool-missing"}
     assert "sysctl" in {row.id for row in bundle.manifest.captures}
+
+
+@pytest.mark.parametrize("name", ["corp", "Corp", "pots"])
+def test_a_name_that_is_a_common_word_backwards_spoils_nothing(tmp_path: Path, name: str) -> None:
+    host = rich_host(tmp_path)
+    machine = ("/usr/bin/qemu-system-x86_64", "-name", f"guest={name}")
+    add_process(host, 5000, "qemu-system-x86", machine, threads={5000: "qemu-system-x86"})
+    clear = host.run(SHELLS["dash"], *QUICK).bundle
+    made = host.run(SHELLS["dash"], *QUICK, "--mask").bundle
+    redacted = tmp_path / "redacted.tar.gz"
+    redacted.write_bytes(mask_bundle(read_archive(clear.path, DEFAULT_LIMITS)).data)
+
+    ids = {row["id"] for row in clear.manifest["captures"]}
+    for path in (made.path, redacted):
+        bundle = read_bundle(path)
+        assert bundle.notices == ()
+        assert {row.id for row in bundle.manifest.captures} == ids
+        assert b"/proc/4711/" in (bundle.data("task-stat", 0) or b"")
 
 
 def test_a_name_in_a_property_that_is_none_of_the_manifests_own_is_found(make: Maker) -> None:

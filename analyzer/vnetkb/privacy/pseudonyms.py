@@ -166,7 +166,9 @@ class Pseudonyms:
         self.longest = max(self.longest, len(_TOKEN.findall(original)))
         if len(original) >= _CODED:
             for form in coded(original):
-                self._form(form, pseudonym)
+                # Of whom is called corp, proc stays what it is.
+                if form.lower() not in self.kept.words:
+                    self._form(form, pseudonym)
 
     @cached_property
     def _odd_finder(self) -> Finder:
