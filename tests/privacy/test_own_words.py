@@ -78,6 +78,20 @@ def test_a_name_that_is_a_common_word_backwards_spoils_nothing(tmp_path: Path, n
         assert b"/proc/4711/" in (bundle.data("task-stat", 0) or b"")
 
 
+@pytest.mark.parametrize("name", ["wonka\u202eß", "wonka字-7", "wonka\ud800x", "wonka\udcff"])
+def test_a_name_that_is_no_ascii_is_masked_as_any(make: Maker, name: str) -> None:
+    outcome = masked(make, "web01", host={"name": f"{name}.wönka.example"}, notes=[f"on {name}"])
+    path = make.folder / "masked.tar.gz"
+    path.write_bytes(outcome.data)
+
+    assert outcome.leaks == ()
+    assert read_bundle(path).notices == ()
+    with tarfile.open(path) as archive:
+        for member in archive:
+            held = archive.extractfile(member)
+            assert held is None or b"wonka" not in held.read()
+
+
 def test_a_name_in_a_property_that_is_none_of_the_manifests_own_is_found(make: Maker) -> None:
     outcome = masked(make, "wonka-prod", **{"wonka-prod": 1})
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LISTS = "masking.yaml"
 _ROUNDS = 4  # what is still learned in the last one, the scan finds
 # What the manifest's own properties are called, and those whose value is a word of vnetkb too.
+# Halves of characters that stand for no byte; JSON can spell them.
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _OWN_KEYS = re.compile(
     r'^( *)"(?:absent|argv|boot_id|bytes|captures|clock|collector|counts|detail|devices|dropped|duration_s'
     r"|end|end_monotonic_s|every_s|events|exit_status|guests|host|interval_s|kernel|left|lost_events|machine|masked"
@@ -143,7 +145,7 @@ def mask_bundle(archive: Archive) -> Masked:
 
 
 def _names_of_host(document: dict[str, Any], pseudonyms: Pseudonyms) -> None:
-    host = str(document["host"]["name"])
+    host = _raw(str(document["host"]["name"]))
     short, dot, domain = host.partition(".")
     pseudonyms.host(short)
     if dot:
@@ -153,7 +155,7 @@ def _names_of_host(document: dict[str, Any], pseudonyms: Pseudonyms) -> None:
     for row in document["captures"]:
         scope, colon, guest = str(row["scope"]).partition(":")
         if scope == "guest" and colon:
-            pseudonyms.name("vm", guest)
+            pseudonyms.name("vm", _raw(guest))
 
 
 def _addresses(text: str, masker: Masker) -> None:
@@ -167,7 +169,7 @@ def _member(path: str, context: Context) -> str:
     """Return the path of a member, which holds a VM's name where it is of a guest."""
     guest, *rest = path.split("/")
     if guest == "guest" and len(rest) > 1:
-        rest[0] = context.masker.text(rest[0])
+        rest[0] = _unraw(context.masker.text(_raw(rest[0])))
     return "/".join((guest, *rest))
 
 
@@ -195,7 +197,7 @@ def _manifest(
     for row, original in zip(result["captures"], document["captures"], strict=True):
         row["id"] = original["id"]
         scope, colon, guest = str(original["scope"]).partition(":")
-        row["scope"] = scope + colon + context.masker.text(guest)
+        row["scope"] = scope + colon + _unraw(context.masker.text(_raw(guest)))
         if original.get("absent"):
             row["absent"]["reason"] = original["absent"]["reason"]
         row["sha256"] = original["sha256"]
@@ -217,9 +219,17 @@ def _masked_values(value: Any, context: Context) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, list):
         return [_masked_values(each, context) for each in value]
     if isinstance(value, str):
-        raw = value.encode("utf-8", "surrogateescape").decode("latin-1")
-        return context.text(raw).encode("latin-1").decode("utf-8", "surrogateescape")
+        return _unraw(context.text(_raw(value)))
     return value
+
+
+def _raw(text: str) -> str:
+    """Return a text of the manifest as those of captures are: one character a byte."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text).encode("utf-8", "surrogateescape").decode("latin-1")
+
+
+def _unraw(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def boot_pseudonym(boot_id: str) -> str:
