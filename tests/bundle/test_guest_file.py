@@ -104,6 +104,28 @@ def test_a_file_of_the_collector_that_somebody_packed_again(tmp_path: Path) -> N
         read_guest_file("both.zip", zip_of(("a.txt", TEXT.encode()), ("b.txt.gz", packed)))
 
 
+def test_a_file_takes_the_place_of_all_that_the_collector_had_written_before(tmp_path: Path) -> None:
+    held = {
+        "guest:web01/0/guest-clock": "uptime 1.0 1.0\n",
+        "guest:web01/1/guest-clock": "uptime 2.0 1.0\n",
+        "guest:web01/1/win-clock": "uptime_ms 1\n",
+        "guest:web01/1/agent-interfaces": '{"return": []}\n',
+        "guest:db01/1/guest-clock": "uptime 3.0 1.0\n",
+    }
+    bundle = read_bundle(Host([Device("vnet3")], captures=held).write(tmp_path))
+    cut = tmp_path / "guest.txt"
+    cut.write_bytes(b"VNETKB-CONTAINER 1 x\n@@ 0/guest-clock\n|uptime 5.0 1.0\n@@ 1/guest-clock\n")
+    joined = with_guest(bundle, "web01", cut)
+
+    assert joined.data("guest-clock", 0, "guest:web01") == b"uptime 5.0 1.0\n"
+    # a sample of the file and one of another run give a difference that never was
+    assert joined.data("guest-clock", 1, "guest:web01") is None
+    assert joined.capture("guest-clock", 1, "guest:web01") is None
+    assert joined.data("win-clock", 1, "guest:web01") is None
+    assert joined.data("agent-interfaces", 1, "guest:web01") is not None
+    assert joined.data("guest-clock", 1, "guest:db01") is not None
+
+
 def test_a_zip_with_the_separators_of_windows() -> None:
     found = read_guest_file(
         "g.zip", zip_of(("vnetkb\\0\\win-counters", b"{}"), ("vnetkb\\manifest.kv", b"a=b"))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from guest_files import FDINFO, OWN, QEMU, WRITTEN, analyzed, sysfs, windows, windows_files
+from guest_files import FDINFO, OWN, QEMU, WRITTEN, analyzed, container, sysfs, windows, windows_files
 from simulated import Device, Host
 from vnetkb.bundle import read_bundle
+from vnetkb.bundle.guest_file import with_guest
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
 from vnetkb.facts.path import path_of
@@ -299,3 +300,23 @@ def test_what_a_guest_did_not_give_is_told_with_what_to_do(
     assert (told.subject, told.level) == ("web01", level)
     assert said_of in told.text
     assert "vnetkb analyze --guest web01=FILE" in told.text
+
+
+@pytest.mark.parametrize(("day", "joined"), [("22T13:45", True), ("20T13:45", False)])
+def test_a_file_taken_by_hand_where_the_agent_refused(tmp_path: Path, day: str, joined: bool) -> None:  # noqa: FBT001
+    answers = {f"guest:web01/{n}/agent-interfaces": agent(n, name="eth0", loopback="lo") for n in (0, 1)}
+    refused = {"guest:web01/0/agent-exec": ("not-supported", "the agent does not allow guest-exec")}
+    taken = {place: (1001.0 + 8 * int(place[12]), 0.1) for place in answers}
+    host = Host([LOSING], captures=ONE_VM | answers, absences=refused, taken=taken)
+    made = sysfs(eth0=(2, 2000, OWN))
+    for n in (0, 1):
+        made[f"{n}/guest-clock"] += f"wall 2026-11-{day}:0{2 + 6 * n}Z\n"
+    file = tmp_path / "guest.txt"
+    file.write_text(container(made), encoding="utf-8")
+    observations = build(with_guest(read_bundle(host.write(tmp_path)), "web01", file), load_kb())
+    drops = observations.subjects["tap", "vnet3"].fact("guest.drops_moved")
+
+    # what was advised has been done
+    assert not [text for text in said(observations, "web01") if "by hand" in text]
+    assert drops.value == (7 if joined else None)
+    assert any("2 days earlier" in text or "48 h earlier" in text for text in said(observations, "web01")) != joined

@@ -274,11 +274,12 @@ def _captures(files: Mapping[str, bytes]) -> Iterator[tuple[tuple[str, int], byt
 
 def _put(bundle: Bundle, name: str, file: GuestFile, place: str) -> Bundle:
     scope, files = f"guest:{name}", file.captures
-    # what the host's collector asked QEMU and the agent stays
-    kept = [c for c in bundle.manifest.captures if c.scope != scope or (c.id, c.snapshot) not in files]
+    # what the host's collector asked QEMU and the agent stays; samples of two runs must not stand side by side
+    kept = [c for c in bundle.manifest.captures if c.scope != scope or not _is_of_guest_collector(c.id)]
     added = [_capture(capture, n, scope, data) for (capture, n), data in files.items()]
     captures: dict[Key, Capture] = {(c.id, c.snapshot, c.scope): c for c in (*kept, *added)}
-    data: dict[Key, bytes] = dict(bundle._data)  # noqa: SLF001 - the same room makes bundles
+    held = bundle._data.items()  # noqa: SLF001 - the same room makes bundles
+    data: dict[Key, bytes] = {key: content for key, content in held if key in captures}
     for (capture, n), content in files.items():
         data[capture, n, scope] = content
     notices = (BundleNotice("warning", shown(place), tr(_CUT)),) if file.cut else ()
@@ -289,6 +290,11 @@ def _put(bundle: Bundle, name: str, file: GuestFile, place: str) -> Bundle:
         _captures=captures,
         _data=data,
     )
+
+
+def _is_of_guest_collector(capture: str) -> bool:
+    """Whether a guest's collector writes it; the file itself, as the host's collector packed it, stays."""
+    return capture.startswith(("guest-", "win-")) and capture != RAW
 
 
 def _capture(capture: str, n: int, scope: str, data: bytes) -> Capture:

@@ -152,8 +152,11 @@ class GuestClock:
 
     @cached_property
     def is_joined(self) -> bool:
-        """Whether the host knows when the guest's samples were taken: it had them taken itself."""
-        captures = (*CLOCKS, "agent-interfaces", "agent-exec")
+        """Whether the host knows when the guest's samples were taken: it had them taken itself.
+
+        The times of the agent's answers say nothing of a file that was taken by hand and given beside them.
+        """
+        captures = CLOCKS if self.readings else ("agent-interfaces", "agent-exec")
         return any(self.guest.span(capture, n) for n in self.guest.samples for capture in captures)
 
     @cached_property

@@ -67,12 +67,15 @@ def notices(topology: Topology) -> Iterator[Notice]:
 def _trouble(guest: Guest) -> tuple[str, bool] | None:
     """Return what a guest that was asked did not give and why, and whether that is by its owner's choice."""
     captures = {c.id: c for c in guest.tables.bundle.manifest.captures if c.scope == guest.scope}
-    absences = ((name, captures[name].absent) for name in _WAY if name in captures)
+    collected = any(guest.first(capture) is not None for capture in (LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT))
+    # where there is its collector's output all the same, somebody ran that by hand: the agent does not matter
+    way = ("guest-manifest",) if collected else _WAY
+    absences = ((name, captures[name].absent) for name in way if name in captures)
     why = next(((name, absent) for name, absent in absences if absent is not None), None)
     if why is None:
         return None
     detail = why[1].detail or why[1].reason
-    if any(guest.first(capture) is not None for capture in (LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT)):
+    if collected:
         return tr("what the guest's collector wrote is not whole ({why})", why=detail), False
     if guest.first(AGENT_NIC) is not None:
         text = tr(
