@@ -278,7 +278,7 @@ def test_a_driver_that_is_still_making_buffers_has_a_short_ring(
             {f"{n}/agent-interfaces": agent(n) for n in (0, 1)},
             ("agent-exec", "not-supported", "the agent does not allow guest-exec"),
             "only what its agent counts",
-            "info",
+            "warning",
         ),
         (
             sysfs(eth0=(2, 2000, OWN)),
@@ -319,4 +319,50 @@ def test_a_file_taken_by_hand_where_the_agent_refused(tmp_path: Path, day: str, 
     # what was advised has been done
     assert not [text for text in said(observations, "web01") if "by hand" in text]
     assert drops.value == (7 if joined else None)
-    assert any("2 days earlier" in text or "48 h earlier" in text for text in said(observations, "web01")) != joined
+    assert (
+        any("2 days earlier" in text or "48 h earlier" in text for text in said(observations, "web01"))
+        != joined
+    )
+
+
+def test_what_is_advised_for_windows_is_no_linux_command(tmp_path: Path) -> None:
+    made = windows_files(26200, discards=40, errors=500)
+    sample = json.loads(made["1/win-counters"])
+    sample["Protocols"]["UdpIPv4"]["IncomingDatagramsDiscarded"] += 30
+    sample["Interfaces"][0]["IPv4Statistics"]["IncomingUnknownProtocolPackets"] += 20
+    found, _ = analyzed(tmp_path, made | {"1/win-counters": json.dumps(sample)})
+    told = {finding.cause.id: finding for finding in rising(found) if finding.cause}
+    advised = " ".join(f"{one.text} {one.command}" for each in told.values() for one in each.remedies)
+
+    assert {"guest-socket-full", "guest-netkvm-discarded", "guest-no-listener"} <= set(told)
+    assert [finding.sites for finding in told.values()] == [()] * len(told)
+    assert all(finding.remedies for finding in told.values())
+    assert not [word for word in ("ip link", "sysctl", "ss -", "kernel log", "XDP") if word in advised]
+
+
+def test_the_setting_of_netkvm_goes_by_its_name_in_the_registry(tmp_path: Path) -> None:
+    found, _ = analyzed(tmp_path, windows_files(27100, min_free=0), LOSING)
+    (finding,) = rising(found)
+    commands = [one.command or "" for one in finding.remedies]
+
+    assert finding.cause is not None
+    assert finding.cause.id == "guest-netkvm-buffers"
+    # Init.MaxRxBuffers is what Windows shows; NetKVM's .inf file keeps it as RxCapacity
+    assert any("-RegistryKeyword RxCapacity -RegistryValue" in command for command in commands)
+
+
+def test_one_port_is_named_once_in_what_to_collect_next(tmp_path: Path) -> None:
+    answers = {f"{n}/agent-interfaces": agent(n, dropped=40 * n, name="eth0", loopback="lo") for n in (0, 1)}
+    found, _ = by_agent(tmp_path, answers, LOSING)
+    (step,) = found.next_steps
+
+    assert len(step.would_decide) > 1
+    assert "vnet3, vnet3" not in render_text(found)
+
+
+def test_a_boot_between_the_samples_is_told_without_being_asked_for(tmp_path: Path) -> None:
+    made = sysfs(eth0=(2, 2000, OWN))
+    made["1/guest-clock"] = made["1/guest-clock"].replace("0000001", "0000002")
+    found, _ = analyzed(tmp_path, made)
+
+    assert "the guest booted between its samples" in " ".join(render_text(found).split())

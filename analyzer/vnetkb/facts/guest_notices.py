@@ -32,7 +32,7 @@ def notices(topology: Topology) -> Iterator[Notice]:
     Args:
         topology: The joins of the host and its guests.
     """
-    troubles: dict[tuple[str, bool], list[str]] = {}
+    troubles: dict[str, list[str]] = {}
     for guest in guests(topology):
         if topology.vms and guest.name not in topology.vms:
             text = tr("no VM of this name was seen on the host, so what was taken inside it joins no port")
@@ -51,7 +51,7 @@ def notices(topology: Topology) -> Iterator[Notice]:
         trouble = _trouble(guest)
         if trouble is not None:
             troubles.setdefault(trouble, []).append(guest.name)
-    for (text, by_choice), names in troubles.items():
+    for text, names in troubles.items():
         more = tr("{count} more", count=len(names) - _NAMED)
         subject = ", ".join([*names[:_NAMED], more] if len(names) > _NAMED else names)
         advice = tr(
@@ -59,13 +59,13 @@ def notices(topology: Topology) -> Iterator[Notice]:
             "guest-windows, writes it out) and give its file to vnetkb analyze --guest {vm}=FILE",
             vm=names[0],
         )
-        yield Notice("info" if by_choice else "warning", subject, f"{text}. {advice}")
+        yield Notice("warning", subject, f"{text}. {advice}")
     for source in subjects(topology):
         yield from guest_witnesses.notices(source)
 
 
-def _trouble(guest: Guest) -> tuple[str, bool] | None:
-    """Return what a guest that was asked did not give and why, and whether that is by its owner's choice."""
+def _trouble(guest: Guest) -> str | None:
+    """Return what a guest that was asked did not give, and why."""
     captures = {c.id: c for c in guest.tables.bundle.manifest.captures if c.scope == guest.scope}
     collected = any(guest.first(capture) is not None for capture in (LINUX_NIC, WINDOWS_NIC, WINDOWS_TEXT))
     # where there is its collector's output all the same, somebody ran that by hand: the agent does not matter
@@ -76,14 +76,13 @@ def _trouble(guest: Guest) -> tuple[str, bool] | None:
         return None
     detail = why[1].detail or why[1].reason
     if collected:
-        return tr("what the guest's collector wrote is not whole ({why})", why=detail), False
+        return tr("what the guest's collector wrote is not whole ({why})", why=detail)
     if guest.first(AGENT_NIC) is not None:
-        text = tr(
+        return tr(
             "of this guest only what its agent counts was taken ({why}): no queue, no socket, no driver",
             why=detail,
         )
-        return text, why[1].reason == "not-supported"
-    return tr("nothing was taken inside this guest ({why})", why=detail), False
+    return tr("nothing was taken inside this guest ({why})", why=detail)
 
 
 def _alone(guest: Guest) -> Iterator[Notice]:
@@ -130,7 +129,7 @@ def _clock(guest: Guest) -> Iterator[Notice]:
         text = tr(
             "the guest booted between its samples, so its counters began again and differences are not known"
         )
-        yield Notice("info", guest.name, text)
+        yield Notice("warning", guest.name, text)
     if clock.went_back:
         text = tr(
             "the guest's time since its boot ran backwards between its samples: it is not reckoned with"
@@ -147,7 +146,7 @@ def _clock(guest: Guest) -> Iterator[Notice]:
             "the time of the guest's boot differs between its samples: it booted, or its clock was set; "
             "differences of its counters are not known"
         )
-        yield Notice("info", guest.name, text)
+        yield Notice("warning", guest.name, text)
     apart = clock.apart_s
     if apart is None or abs(apart) < CLOCK_OFF_S:
         return

@@ -410,7 +410,13 @@ def _socket_port(source: GuestSource) -> Fact:
     return source.known("guest.socket_port", worst[1] if worst[0] > 0 else None, *_sockets(source))
 
 
-COMMON = {"guest.port_dropped": _tap_dropped}
+def _system(source: GuestSource) -> Fact:
+    value = "windows" if source.kind.startswith("windows") else "linux"
+    return source.known("guest.counter_system", value, MANIFEST, "agent-osinfo")
+
+
+MANIFEST = "guest-manifest"
+COMMON = {"guest.port_dropped": _tap_dropped, "guest.counter_system": _system}
 LinuxNic.providers = {
     **COMMON,
     "guest.softnet_dropped": _softnet,

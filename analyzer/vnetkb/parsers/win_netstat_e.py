@@ -45,10 +45,13 @@ def parse(data: bytes) -> InterfaceStatistics:
     found: list[tuple[bytes, bytes | None]] = []
     for line in rows(data):
         match = _ROW.fullmatch(line)
-        if match is not None:
+        if match is not None and len(found) <= _PAIRS:
             found.append((match[2], match[3]))
         elif found:
-            raise ParseError(line, f"row {len(found) + 1} of 6 with its numbers")
+            ended = len(found) > _PAIRS
+            raise ParseError(
+                line, "nothing after row 6" if ended else f"row {len(found) + 1} of 6 with its numbers"
+            )
     if [second is not None for _, second in found] != [True] * _PAIRS + [False]:
         shape = ", ".join("1" if second is None else "2" for _, second in found) or "no"
         raise ParseError(f"rows with {shape} numbers"[:60], "5 rows with 2 numbers and a last one with 1")

@@ -664,7 +664,7 @@ def group(found: Group, names: Mapping[str, str]) -> str:
 
 def next_step(step: NextStep, names: Mapping[str, str]) -> str:
     """Return what a collection is good for."""
-    whose = ", ".join(names[each] for each in step.would_decide)
+    whose = ", ".join(dict.fromkeys(names[each] for each in step.would_decide))
     return tr("{text}; for {names}", text=step.text, names=whose)
 
 
