@@ -328,6 +328,8 @@ def test_damaged_netstat_text_is_refused_by_name(captured: Captured, language: s
     ):
         with pytest.raises(ParseError):
             win_netstat_e.parse(broken)
+    with pytest.raises(ParseError, match="nothing after row 6"):
+        win_netstat_e.parse(text + b"more 5 5\n")
     sections = captured(f"windows/win-netstat-s.{language}.oem")
     for broken in (sections.replace(b"= 105", b"= ???"), sections * 2, b"", b"  Packets Received = 5\n"):
         with pytest.raises(ParseError):

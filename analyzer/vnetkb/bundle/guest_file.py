@@ -274,7 +274,7 @@ def _captures(files: Mapping[str, bytes]) -> Iterator[tuple[tuple[str, int], byt
 
 def _put(bundle: Bundle, name: str, file: GuestFile, place: str) -> Bundle:
     scope, files = f"guest:{name}", file.captures
-    # what the host's collector asked QEMU and the agent stays; samples of two runs must not stand side by side
+    # what the host's collector asked QEMU and the agent stays; no sample of an earlier run does
     kept = [c for c in bundle.manifest.captures if c.scope != scope or not _is_of_guest_collector(c.id)]
     added = [_capture(capture, n, scope, data) for (capture, n), data in files.items()]
     captures: dict[Key, Capture] = {(c.id, c.snapshot, c.scope): c for c in (*kept, *added)}
