@@ -57,6 +57,20 @@ def test_where_packets_come_in_comes_first(tree: Path) -> None:
     ]
 
 
+def test_what_was_neither_lost_nor_read_is_said_to_wait_in_the_ring(tree: Path) -> None:
+    bundle = str(tree / "tests/lab/guest-bundles/no-refill-6.1.tar.gz")
+    found = json.loads(path("--to", "vnet0", "--format", "json", bundle).stdout)
+    counts = {(p["id"], c["role"]): c["value"] for p in found["points"] for c in p["counts"]}
+
+    left = counts["qdisc", "passed"] - counts["ring", "lost"] - counts["reader", "passed"]
+    assert found["note"].startswith(
+        f"{left} packets or fewer were neither lost nor read: they wait in the ring"
+    )
+    assert found["note"] in path("--to", "vnet0", bundle).stdout
+    healthy = json.loads(path("--to", "vnet0", "--format", "json", str(tree / HEALTHY)).stdout)
+    assert healthy["note"] == ""
+
+
 SWITCH = "tests/facts/recorded/switch-6.1.tar.gz"
 
 

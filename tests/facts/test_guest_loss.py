@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,6 +122,10 @@ def test_what_the_reader_took_and_the_guest_never_got_is_lost_between_them(tmp_p
     assert (finding.subject.kind, finding.symptom.between) == ("tap", ("tap ring", "guest"))
     assert finding.symptom.delta == 1600 - 200 - 256
     assert {c.rule.id for c in finding.candidates} >= {"guest-qemu-filtered", "tap-reader-lost"}
+    assert finding.picture is not None
+    members = [member for member in finding.symptom.captures if member.startswith("guest:")]
+    lines = [quote.text for member in members for quote in finding.picture.quotes(member, "")]
+    assert [re.findall(r'"rx-packets": (\d+)', line) for line in lines] == [["70"], ["270"]]
 
 
 @pytest.mark.parametrize("received", [2000, 1700, 1400])

@@ -36,6 +36,7 @@ def quoted(finding: Finding, members: tuple[str, ...], fact: str) -> list[str]:
         ("facts/recorded/switch-6.1.tar.gz", "vnet6", r'"drops":(\d+)'),
         ("lab/guest-bundles/socket-full-6.1.tar.gz", "maskedvm1 UDP", r"Udp: \d+ \d+ \d+ \d+ (\d+)"),
         ("lab/guest-bundles/unknown-protocol-6.1.tar.gz", "maskedvm1 eth0", r"rx_dropped:(\d+)"),
+        ("facts/recorded/switch-6.1.tar.gz", "br1", r"n_packets=(\d+), .*actions=drop"),
     ],
 )
 def test_the_lines_of_a_counter_hold_both_its_ends(bundle: str, name: str, number: str) -> None:
@@ -44,6 +45,34 @@ def test_the_lines_of_a_counter_hold_both_its_ends(bundle: str, name: str, numbe
     lines = quoted(finding, symptom.captures, symptom.counter or "")
     ends = [int(found[1]) for line in lines if (found := re.search(number, line))]
     assert ends[-1] - ends[0] == symptom.delta, lines
+
+
+def test_frames_for_others_are_quoted_of_the_guests_interface() -> None:
+    finding = finding_of("lab/guest-bundles/foreign-mac-6.1.tar.gz", "maskedvm1 eth0")
+    lines = quoted(finding, finding.symptom.captures, finding.symptom.counter or "")
+    assert all(line.startswith('"ifname":"eth0" … "missed_errors":0') for line in lines)
+    counts = [int(found[1]) for line in lines if (found := re.search(r'"otherhost":(\d+)\}', line))]
+    assert counts == [finding.symptom.delta]
+    assert len(lines) == 2  # ip prints no otherhost where that is zero
+
+
+def test_what_the_guests_ip_never_delivered_can_be_reckoned_from_the_columns() -> None:
+    finding = finding_of("lab/guest-bundles/groups-6.1.tar.gz", "maskedvm1 IPv4")
+    sums = []
+    for n in (0, 1):
+        rows = quoted(finding, (f"guest/maskedvm1/{n}/guest-proc-net-snmp",), "")
+        rows += quoted(finding, (f"guest/maskedvm1/{n}/guest-proc-net-netstat",), "")
+        terms: dict[str, int] = {}
+        for titles, values in zip(rows[::2], rows[1::2], strict=True):
+            columns = zip(titles.split(), values.split(), strict=False)
+            terms |= {title: int(value) for title, value in columns if value.isdigit()}
+        lost = [
+            *("InHdrErrors", "InAddrErrors", "ForwDatagrams", "InUnknownProtos", "InDiscards", "InDelivers"),
+            *("InNoRoutes", "InTruncatedPkts", "IPReversePathFilter"),
+        ]
+        kept = terms["ReasmReqds"] - terms["ReasmOKs"]
+        sums.append(terms["InReceives"] - sum(terms[name] for name in lost) - kept)
+    assert sums[1] - sums[0] >= (finding.symptom.delta or 0) > 0
 
 
 OWN_BRIDGES = "lab/bundles/together-own-bridge-over-mtu-7.2.tar.gz"
@@ -77,6 +106,18 @@ def test_what_vanished_in_a_bridge_can_be_summed_from_the_lines_of_its_ports() -
         own = int(rows["br3/statistics/tx_packets"]) - int(rows["br3/statistics/rx_packets"])
         sums.append(came - left + own)
     assert sums[1] - sums[0] >= (finding.symptom.delta or 0) > 0
+
+
+def test_what_vanished_in_a_bridge_is_drawn_between_the_counts_of_its_ports() -> None:
+    finding = finding_of(OWN_BRIDGES, "br3")
+    assert finding.picture is not None
+    assert finding.picture.path is not None
+    before, behind = finding.picture.path.points
+    assert {"vnet1", "maskedif2"} == {*before.detail.split(", ")}
+    assert {count.counter for count in before.counts} >= {"tap.rx_packets", "veth.rx_packets"}
+    came, left = (sum(one.value or 0 for one in point.counts) for point in (before, behind))
+    assert came - left >= (finding.picture.path.lost or 0) > 0
+    assert all(count.captures for point in (before, behind) for count in point.counts)
 
 
 def test_each_cause_of_a_ticket_stands_on_its_own() -> None:

@@ -142,7 +142,10 @@ def compare(
         second.taken,
         tuple(_notices(first, second)),
         tuple(_settings(first, second, partners, kb)),
-        tuple(outcome_of(finding, second, partners, kb) for finding in before[1].findings),
+        tuple(
+            outcome_of(finding, second, partners, kb, goes_on=first.taken.start <= second.taken.start)
+            for finding in before[1].findings
+        ),
         new,
         unseen,
         tuple(_past(first, second, partners)),
@@ -203,17 +206,20 @@ def _notices(first: Observations, second: Observations) -> Iterator[Notice]:
 def _settings(
     first: Observations, second: Observations, partners: Mapping[Key, Key], kb: KnowledgeBase
 ) -> Iterator[SettingChange]:
-    names = [
-        fact.name
-        for fact in kb.facts.values()
-        if Extent.ENDS in fact.over and fact.name.startswith(("tap.", "device."))
-    ]
+    ends = [fact.name for fact in kb.facts.values() if Extent.ENDS in fact.over]
+    names = [name for kind in ("tap.", "device.") for name in ends if name.startswith(kind)]
     for key, partner in partners.items():
         if partner not in second.subjects or key not in first.subjects:
             continue
+        told: set[tuple[str, Value, Value]] = set()
         for name in names:
             one, two = first.subjects[key].fact(name), second.subjects[partner].fact(name)
             if one.value is not None and two.value is not None and one.value != two.value:
+                # a tap has some settings as every device has them too
+                same = (name.partition(".")[2], one.value, two.value)
+                if same in told:
+                    continue
+                told.add(same)
                 captures = tuple(dict.fromkeys((*one.captures, *two.captures)))
                 yield SettingChange(*partner, name, one.value, two.value, captures)
 

@@ -27,6 +27,7 @@ FACTOR = 2.0
 """Rates of packets vary by themselves; what differs by less is the same."""
 WHOLE = 100
 GONE = mark("the second bundle does not show it: the device or the VM is gone, or was not looked at")
+EARLIER = mark("the second bundle is the earlier one, so no remedy made the difference: in it {told}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,22 @@ def same_loss(one: Symptom, other: Symptom) -> bool:
 
 
 def outcome_of(
-    finding: Finding, second: Observations, partners: Mapping[Key, Key], kb: KnowledgeBase
+    finding: Finding,
+    second: Observations,
+    partners: Mapping[Key, Key],
+    kb: KnowledgeBase,
+    *,
+    goes_on: bool = True,
 ) -> RemedyOutcome:
-    """Return what became of a finding of the first bundle in the second."""
+    """Return what became of a finding of the first bundle in the second.
+
+    Args:
+        finding: The finding.
+        second: What the second bundle shows.
+        partners: The subject of the second that each of the first is.
+        kb: The knowledge base.
+        goes_on: Whether the second was taken after the first; else nothing helped or made it worse.
+    """
     partner = partners.get((finding.subject.kind, finding.subject.name))
     before = finding.symptom
     observation = next(
@@ -115,6 +129,8 @@ def outcome_of(
         judged = _Judged("unknown", tr(GONE))
     else:
         judged = _judged(before, observation, second.subjects.get(partner), second, kb)
+    if not goes_on and judged.outcome in {"helped", "partly", "worse"}:
+        judged = judged._replace(outcome="unknown", text=tr(EARLIER, told=judged.text))
     after = observation.symptom if observation is not None else None
     return RemedyOutcome(
         finding.subject,

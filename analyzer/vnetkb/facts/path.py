@@ -134,7 +134,7 @@ def path_of(symptom: SymptomFacts) -> Path | None:
     """Return the path on which a symptom's packets are lost; None where none is known for its subject."""
     builder = BUILDERS.get(symptom.source.subject.kind)
     path = builder(symptom) if builder else None
-    return None if path is None else read_apart(path, symptom.source)
+    return None if path is None else _noted(read_apart(path, symptom.source), symptom.source)
 
 
 def read_apart(path: Path, source: SubjectSource) -> Path:
@@ -198,7 +198,41 @@ def path_in(observations: Observations, to: DeviceFacts, since: DeviceFacts | No
     lost = at_entrance.value("lost") if at_entrance is not None else None
     if lost and (path.losing is None or lost > (path.lost or 0)):
         path = path._replace(losing=("entrance", "ingress"), lost=lost, at_least=False)
-    return path
+    return _noted(path, to)
+
+
+def _noted(path: Path, to: SubjectSource) -> Path:
+    return path if path.note else path._replace(note=_in_the_ring(path, to))
+
+
+def _in_the_ring(path: Path, to: SubjectSource) -> str:
+    """Say where what was handed to a tap is that was neither lost nor read; empty where nothing is left over.
+
+    A queueing discipline counts the segments of a GSO packet, so it is an upper bound.
+    """
+    points = {point.id: point for point in path.points}
+    if not {"qdisc", "ring", "reader"} <= points.keys():
+        return ""
+    handed, lost = points["qdisc"].value("passed"), points["ring"].value("lost")
+    read = points["reader"].value("passed")
+    if handed is None or lost is None or read is None or path.at_least:
+        return ""
+    left = handed - lost - read
+    if left <= (path.apart[1] if path.apart else 0):
+        return ""
+    slots, queues = to.fact("tap.tx_queue_len").value, to.fact("tap.queue_count").value
+    room = slots * max(1, queues if isinstance(queues, int) else 1) if isinstance(slots, int) else None
+    if room is not None and left <= room:
+        return tr(
+            "{count} packets or fewer were neither lost nor read: they wait in the ring, beside what waited "
+            "there before",
+            count=left,
+        )
+    return tr(
+        "the queueing discipline, which counts each segment of a GSO packet, counts {count} more than were "
+        "lost or read: how many of them wait in the ring is not known",
+        count=left,
+    )
 
 
 def path_to(

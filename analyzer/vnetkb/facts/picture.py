@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.model import Observation
-    from vnetkb.facts.path import Path
+    from vnetkb.facts.path import Path, PathCount
     from vnetkb.facts.plots import Plot
     from vnetkb.facts.quotes import Quote, Quotes
     from vnetkb.facts.symptom import SymptomFacts
@@ -129,17 +129,33 @@ def with_segment(observation: Observation, quotes: Quotes | None) -> Observation
     symptom, subject = observation.symptom, observation.subject.name
     if observation.picture is not None or symptom.between is None:
         return observation
-    between = symptom.between
+    return observation._replace(picture=SilentPicture(lambda: segment(observation), subject, quotes))
 
-    def draw() -> Path:
-        from vnetkb.facts.path import Path, PathPoint  # noqa: PLC0415 - most reports draw nothing
 
-        first, second = (_PLACES.get(place, place) for place in between)
-        points = (PathPoint("before", first, subject), PathPoint("behind", second, _behind(observation)))
-        losing = ("before", "behind")
-        return Path("to-guest" if second == "guest" else "in", points, losing, symptom.delta, symptom.seconds)
+def segment(
+    observation: Observation,
+    before: Iterable[PathCount] = (),
+    behind: Iterable[PathCount] = (),
+    detail: str = "",
+) -> Path:
+    """Return the two points between which packets vanished.
 
-    return observation._replace(picture=SilentPicture(draw, subject, quotes))
+    Args:
+        observation: A silent one.
+        before: What is counted at the first point.
+        behind: What is counted at the second.
+        detail: A word more about the first.
+    """
+    from vnetkb.facts.path import Path, PathPoint  # noqa: PLC0415 - most reports draw nothing
+
+    symptom, subject = observation.symptom, observation.subject.name
+    first, second = (_PLACES.get(place, place) for place in symptom.between or ("", ""))
+    points = (
+        PathPoint("before", first, subject, detail, tuple(before)),
+        PathPoint("behind", second, _behind(observation), "", tuple(behind)),
+    )
+    losing = ("before", "behind")
+    return Path("to-guest" if second == "guest" else "in", points, losing, symptom.delta, symptom.seconds)
 
 
 def _behind(observation: Observation) -> str | None:

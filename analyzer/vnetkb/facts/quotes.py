@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from vnetkb.facts.guests import AGENT_NIC, LINUX_NIC, WINDOWS_NIC
+from vnetkb.facts.quoted_terms import OF_A_LOSS, of_loss
+from vnetkb.facts.tap_guest import guest_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -133,6 +137,15 @@ _NEEDLES: Mapping[str, Callable[[_About], Iterator[str]]] = {
     "tc-qdisc": _json("dev"),
 }
 
+# What a guest's NIC received, by the capture that shows it.
+RECEIVED: Mapping[str, tuple[str, ...]] = {
+    LINUX_NIC: ("guest_nic.rx_packets",),
+    AGENT_NIC: ("agent_interface.rx_packets",),
+    WINDOWS_NIC: tuple(
+        f"windows_adapter.{field}"
+        for field in ("UnicastPacketsReceived", "NonUnicastPacketsReceived", "IncomingPacketsDiscarded")
+    ),
+}
 FORWARDING = "forwarding"
 OF_FRAMES = ("rx_packets", "tx_packets")
 OF_BYTES = ("rx_bytes", "tx_bytes")
@@ -196,8 +209,11 @@ class Quotes:
             needles = self._of_bridge(key[0], key[1], device, fact, data)
             if needles is not None:
                 return self._found(member, data, needles, AT_MOST_OF_PORTS)
-        if key[0] not in AT_HOME and (counted := self._counted(member, data, key, device, fact)):
-            return counted
+        if terms := of_loss(key[0], device, fact, data, self._topology):
+            return tuple(_quote(member, data, term.place, term.head) for term in terms[:AT_MOST_OF_PORTS])
+        counted = () if key[0] in AT_HOME else self._counted(member, data, key, device, fact)
+        if found := counted or self._received(member, data, key, device, fact):
+            return found
         reader = self._topology.reader(device)
         vcpus = self._topology.vcpu_threads(device) or ()
         threads = vcpus if fact.startswith("vcpu.") else reader.threads
@@ -222,6 +238,20 @@ class Quotes:
             if line is not None and same and called and one.kind in {kind, f"guest_{kind}"} | OF_DEVICES:
                 found.append(_counted_at(member, data, line, one))
         return tuple(found[:AT_MOST])
+
+    def _received(
+        self, member: str, data: bytes, key: tuple[str, int | None, str], tap: str, fact: str
+    ) -> tuple[Quote, ...]:
+        """Return what the guest's NIC behind a tap received, where a loss is computed of that."""
+        if key[0] not in RECEIVED or fact.partition(".")[0] not in OF_A_LOSS:
+            return ()
+        guest = guest_of(self._topology, tap)
+        nic = guest.nic_of(tap) if guest is not None else None
+        if guest is None or nic is None:
+            return ()
+        counters = RECEIVED[key[0]]
+        found = (self._counted(member, data, key, f"{guest.name} {nic}", counter) for counter in counters)
+        return tuple(quote for quotes in found for quote in quotes)
 
     def _of_bridge(
         self, capture: str, n: int | None, bridge: str, fact: str, data: bytes
@@ -280,12 +310,15 @@ def _counted_at(member: str, data: bytes, line: int, one: Count) -> Quote:
     return _quote(member, data, begin + number.start() if number else begin)
 
 
-def _quote(member: str, data: bytes, place: int) -> Quote:
+def _quote(member: str, data: bytes, place: int, head: str = "") -> Quote:
     start = data.rfind(b"\n", 0, place) + 1
     end = data.find(b"\n", place)
     stop = len(data) if end < 0 else end
     before, after = "", ""
-    if stop - start > LONGEST:
+    if head:
+        before, after = f"{head} … ", " …" if place + LONGEST < stop else ""
+        start, stop = place, min(stop, place + LONGEST)
+    elif stop - start > LONGEST:
         first = max(start, place - LONGEST // 4)
         before, after = ("… " if first > start else ""), (" …" if first + LONGEST < stop else "")
         start, stop = first, min(stop, first + LONGEST)

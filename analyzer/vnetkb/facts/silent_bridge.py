@@ -11,11 +11,13 @@ is made shorter (drivers/net/tun.c tun_queue_resize) and a worker that finds the
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vnetkb.facts.model import Fact
+from vnetkb.facts.picture import SilentPicture, segment
 from vnetkb.facts.silent import SMALLEST_SEGMENT
 from vnetkb.facts.tap import TapFacts
 from vnetkb.facts.tap_ring import VHOST_BATCH
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from vnetkb.facts.device import DeviceFacts
     from vnetkb.facts.model import Observation
+    from vnetkb.facts.path import Path, PathCount, Role
+    from vnetkb.facts.quotes import Quotes
 
 SEGMENT = "bridge-to-guest"
 BETWEEN = ("port", "guest")
@@ -38,6 +42,7 @@ STRAY_SHARE = 0.02
 # The transmit ring of a NIC, whose frames count as sent only when they are: more slots few drivers have.
 NIC_RING = 4096
 FREED = "bridge.freed_in"
+NAMED = 4
 ETHERNET_HEADER = 14
 VLAN_TAG = 4
 
@@ -256,8 +261,37 @@ class BridgeLoss:
         return Fact(name, min(sizes) + ETHERNET_HEADER + VLAN_TAG, captures=self.bridge.tables.paths(capture))
 
 
+def _drawn(observation: Observation, facts: BridgeLoss, ports: Sequence[DeviceFacts]) -> Path:
+    """Return the two points of the loss with what the bridge's ports counted of each way."""
+    names = ", ".join(port.name for port in ports[:NAMED])
+    names += " …" if len(ports) > NAMED else ""
+    bridge = facts.bridge
+    came = [*_counts(ports, "rx", ("rx_dropped",)), *_counts([bridge], "tx", ())]
+    left = [*_counts(ports, "tx", ("tx_dropped", "tx_errors")), *_counts([bridge], "rx", ())]
+    return segment(observation, came, left, names)
+
+
+def _counts(devices: Sequence[DeviceFacts], way: str, lost: Sequence[str]) -> Iterator[PathCount]:
+    """Yield how far the counters of devices moved, those of one kind together; of losses what is not zero."""
+    from vnetkb.facts.path import PathCount  # noqa: PLC0415 - most reports draw nothing
+
+    for kind in dict.fromkeys(device.subject.kind for device in devices):
+        same = [device for device in devices if device.subject.kind == kind]
+        for role, key in (("passed", f"{way}_packets"), *(("lost", key) for key in lost)):
+            moved = [device.between_snapshots(key) for device in same]
+            known = [one for one in moved if one is not None]
+            value = sum(known) if len(known) == len(moved) else None
+            why = "" if value is not None else tr("it needs two snapshots that show it")
+            if value or role == "passed":
+                captures = same[0].statistic_paths()
+                yield PathCount(cast("Role", role), f"{kind}.{key}", value, captures, why)
+
+
 def observe(
-    devices: Sequence[DeviceFacts], seconds: float | None, traced: Sequence[Observation]
+    devices: Sequence[DeviceFacts],
+    seconds: float | None,
+    traced: Sequence[Observation],
+    quotes: Quotes | None = None,
 ) -> Iterator[Observation]:
     """Yield an observation for each Linux bridge into which more frames came than left it.
 
@@ -265,6 +299,7 @@ def observe(
         devices: Every device.
         seconds: Time between the first and the last snapshot.
         traced: What a trace saw lost inside bridges.
+        quotes: What finds the raw lines again.
     """
     for bridge in devices:
         lost = gap(bridge, devices) if bridge.kind == "bridge" else None
@@ -278,4 +313,7 @@ def observe(
         seen = [one.facts.fact(FREED) for one in traced if one.subject.name == bridge.name]
         facts = BridgeLoss(bridge, taps, lost, seen)
         vanished = Vanished(lost.at_least, BETWEEN, CALLED, lost.captures, lost.came_in, SHARE_OF)
-        yield observation(bridge, facts, vanished, seconds)._replace(words=facts.words())
+        one = observation(bridge, facts, vanished, seconds)._replace(words=facts.words())
+        ports = [device for device in devices if device.topology.master(device.name) == bridge.name]
+        draw = functools.partial(_drawn, one, facts, ports)
+        yield one._replace(picture=SilentPicture(draw, bridge.name, quotes))

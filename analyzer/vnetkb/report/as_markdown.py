@@ -189,6 +189,8 @@ def _path(path: Path, label: Labels) -> Iterator[str]:
         before = point.id
     if path.apart:
         yield from ("", text(words.apart(path)))
+    if path.note:
+        yield from ("", text(path.note))
 
 
 def _bars(plot: Plot) -> Iterator[str]:
