@@ -150,3 +150,20 @@ def test_the_command_that_opens_the_reference_opens_it_in_chinese(chinese: Knowl
     in_english = diagnosed(bundle, load_kb())
     assert f"{opened}   [{address}]" in render_text(in_english)
     assert f"<code>{opened}</code>" in render_html(in_english)
+
+
+def test_the_comments_of_commands_are_chinese_and_the_commands_stay(chinese: KnowledgeBase) -> None:
+    told = 0
+    for name, remedy in load_kb().remedies.items():
+        other = chinese.remedies[name]
+        pairs = [(remedy.command or "", other.command or "")]
+        pairs += [(one.look, two.look) for one, two in zip(remedy.settings, other.settings, strict=True)]
+        for ours, theirs in pairs:
+            for plain, translated in zip(ours.split("; "), theirs.split("; "), strict=True):
+                if plain.startswith("# "):
+                    told += 1
+                    assert CHINESE.search(translated), name
+                    assert plain.partition(": ")[2] == translated.partition(": ")[2]
+                else:
+                    assert plain.partition(" # ")[0] == translated.partition(" # ")[0]
+    assert told > 10

@@ -25,6 +25,8 @@ Shape: TypeAlias = "Mapping[str, Shape]"
 EACH = "[]"
 KEYS = "keys"
 TEXT: Shape = {}
+COMMENTS: Shape = {"#": TEXT}
+"""A command, of which only the comments are for people."""
 _TEXTS: Shape = {EACH: TEXT}
 _BY_KERNEL: Shape = {EACH: {"text": TEXT}}
 
@@ -72,12 +74,14 @@ PROSE: Mapping[str, Shape] = {
             EACH: {
                 "title": TEXT,
                 "text": TEXT,
+                "command": COMMENTS,
+                "plain": {"command": COMMENTS, "undo": COMMENTS},
                 "persistent": _TEXTS,
                 "costs": TEXT,
                 "helps": TEXT,
                 "check": TEXT,
                 "undo": TEXT,
-                "settings": {EACH: {"what": TEXT, "propose": TEXT, "because": TEXT}},
+                "settings": {EACH: {"what": TEXT, "look": COMMENTS, "propose": TEXT, "because": TEXT}},
                 "stands_for": _TEXTS,
                 "doc": TEXT,
             }
@@ -109,6 +113,7 @@ _CODE = re.compile(
     r"`[^`]*`|<[^>]*>|\{[^}]*\}|\S*[_/=\[\]]\S*|\S+\(\)\S*|(?<!\w)--?[a-zA-Z]\S*|\b[A-Z][A-Za-z]*[A-Z]\w*\b|\S*\d\S*"
 )
 _WORD = re.compile(r"[a-z]{2,}")
+_COMMENT = re.compile(r"(?:(?<=^# )|(?<= # ))[a-z][^:;#]*[a-zA-Z]")
 
 
 def is_prose(text: str) -> bool:
@@ -125,6 +130,8 @@ def _translated(data: Data, shape: Shape | None, translate: Callable[[str], str]
     if shape is None:
         return data
     if isinstance(data, str):
+        if shape is COMMENTS:
+            return _COMMENT.sub(lambda found: translate(found[0]), data)
         return translate(data)
     if isinstance(data, list):
         return [_translated(each, shape.get(EACH), translate) for each in data]
@@ -150,7 +157,7 @@ def _at(data: Data, shape: Shape | None) -> Iterator[str]:
     if shape is None:
         return
     if isinstance(data, str):
-        yield data
+        yield from _COMMENT.findall(data) if shape is COMMENTS else (data,)
     elif isinstance(data, list):
         for each in data:
             yield from _at(each, shape.get(EACH))
