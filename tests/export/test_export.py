@@ -182,3 +182,19 @@ def test_what_a_level_moved_by_is_not_told_and_a_count_has_its_rate(tree: Path) 
     assert levels.delta.isna().all()
     assert set(levels.unknown_because) == {"it is a level, not a count"}
     assert set(deltas[deltas.counter == "thread.run_ns"].unit) == {"nanoseconds"}
+
+
+def test_a_guests_numbers_moved_over_its_own_seconds(tree: Path) -> None:
+    bundle = read_bundle(tree / "tests/lab/guest-bundles/foreign-mac-6.1.tar.gz")
+    observations = build(bundle, KB)
+    deltas = tables(bundle, observations, KB)["deltas"]
+    (ours,) = [
+        one.symptom
+        for one in observations.observations
+        if one.symptom.counter == "netdev.rx_otherhost_dropped"
+    ]
+    (came,) = deltas[
+        (deltas.counter == "guest_nic.rx_packets") & deltas.subject.str.endswith("eth0")
+    ].to_dict("records")
+    assert came["seconds"] == ours.seconds
+    assert came["per_second"] == pytest.approx(came["delta"] / ours.seconds)

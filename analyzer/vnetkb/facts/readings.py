@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from vnetkb.facts.bounds import covered, seconds_between
 from vnetkb.facts.counts import GAUGES, Lines, of_capture
 from vnetkb.facts.deltas import difference, total
-from vnetkb.facts.guests import SCOPE
+from vnetkb.facts.guests import SCOPE, Guest
 from vnetkb.facts.tables import Tables
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from vnetkb.bundle import Bundle
     from vnetkb.facts.model import Observations
@@ -124,6 +124,7 @@ def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading
             line = lines.of(one.needle, one.subject, one.value)
             key = (scope, one.kind, one.subject, one.field)
             found.setdefault(key, []).append(Point(n, one.value, capture.place, line))
+    clocks = {guest.name: guest for guest in _guests(observations)}
     for (scope, kind, subject, field), points in found.items():
         guest = scope.removeprefix(SCOPE) if scope.startswith(SCOPE) else None
         steps = [
@@ -132,7 +133,7 @@ def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading
         moved = total(steps) if steps and field not in GAUGES else None
         why = tr("it went back between the snapshots: its counter began anew") if len(points) > 1 else ""
         between = seconds_between(tables, [point.member for point in points])
-        seconds = observations.interval_s if guest is None else None
+        seconds = observations.interval_s if guest is None else _by_its_clock(clocks.get(guest), points)
         if between is not None:
             seconds = round(between.value, 2)
         yield Reading(
@@ -146,6 +147,21 @@ def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading
             "" if moved is not None else tr("it is a level, not a count") if field in GAUGES else why,
             of_host=guest is None,
         )
+
+
+def _guests(observations: Observations) -> Iterator[Guest]:
+    for source in observations.subjects.values():
+        guest = getattr(source, "guest", None)
+        if isinstance(guest, Guest):
+            yield guest
+
+
+def _by_its_clock(guest: Guest | None, points: Sequence[Point]) -> float | None:
+    """Return the time between a guest's first and last sample, where its clock tells and both show it."""
+    if guest is None or guest.rebooted is not False:
+        return None
+    ends = guest.samples[:1] + guest.samples[-1:]
+    return guest.seconds if (points[0].n, points[-1].n) == ends else None
 
 
 @dataclass(frozen=True, slots=True)
