@@ -6,11 +6,11 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+import os
 import subprocess
 import tarfile
 import warnings
 import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -24,6 +24,7 @@ from vnetkb.errors import UnusableInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 TEXT = (
     "VNETKB-CONTAINER 1 vnetkb-guest-web01\n@@ 0/guest-clock\n|uptime 5.0 1.0\n@@ 1/guest-clock\n"
@@ -274,8 +275,11 @@ def test_what_attacks_the_reader_is_refused(data: bytes, found: str) -> None:
 def test_a_file_without_end_is_not_read_to_it(tmp_path: Path) -> None:
     bundle = read_bundle(Host([Device("vnet3")]).write(tmp_path))
 
+    endless = tmp_path / "guest.tgz"
+    endless.touch()
+    os.truncate(endless, 1 << 40)
     with pytest.raises(UnusableInput, match="over 16777216 bytes"):
-        with_guest(bundle, "web01", Path("/dev/zero"))
+        with_guest(bundle, "web01", endless)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "0/../../x", "0/a\x1b[2Jb", "C:\\0\\x"])

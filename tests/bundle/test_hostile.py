@@ -6,9 +6,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
+import socket
 import tarfile
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +20,12 @@ from hypothesis import strategies as st
 
 from bundle.maker import FOLDER
 from vnetkb.bundle import Limits, read_bundle
+from vnetkb.bundle.guest_file import with_guest
+from vnetkb.bundle.validate import validate
 from vnetkb.errors import UnusableInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from bundle.maker import Entry, Maker
 
@@ -86,13 +90,45 @@ def test_members_without_a_top_folder(make: Maker) -> None:
     assert "one top folder" in refused(make.write(make.tar({"manifest.json": b"{}"}), "b.tar"))
 
 
-def test_a_sparse_file_by_pax_records_is_refused(make: Maker) -> None:
-    info = entry(f"{FOLDER}/a", size=0)
-    info.pax_headers = {"GNU.sparse.major": "0", "GNU.sparse.size": str(10**12), "GNU.sparse.map": "0,1"}
+SPARSE = [
+    {"GNU.sparse.major": "0", "GNU.sparse.size": str(10**12), "GNU.sparse.map": "0,1"},
+    {"GNU.sparse.size": "9", "GNU.sparse.numblocks": "x"},
+    {"GNU.sparse.map": "x"},
+    {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": str(1 << 60)},
+]
+
+
+@pytest.mark.parametrize("records", SPARSE)
+def test_a_sparse_file_by_pax_records_is_refused(make: Maker, records: dict[str, str]) -> None:
+    info = entry(f"{FOLDER}/a", size=1)
+    info.pax_headers = records
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        archive.addfile(info)
-    assert "a sparse file" in refused(make.write(buffer.getvalue(), "b.tar"))
+        for name, data in make.members().items():
+            archive.addfile(entry(name, size=len(data)), io.BytesIO(data))
+        archive.addfile(info, io.BytesIO(b"x"))
+    path = make.write(buffer.getvalue(), "b.tar")
+    assert "a sparse file" in refused(path)
+    with pytest.raises(UnusableInput, match="a sparse file"):
+        validate(path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "socket", "folder"])
+def test_what_is_no_regular_file_is_refused_before_it_is_opened(
+    tmp_path: Path, make: Maker, kind: str
+) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "b.tar.gz"
+    bundle = read_bundle(make.bundle())
+    with socket.socket(socket.AF_UNIX) as bound:
+        if kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "socket":
+            bound.bind(str(path))
+        elif kind == "folder":
+            path.mkdir()
+        for read in (read_bundle, validate, lambda place: with_guest(bundle, "web01", place)):
+            with pytest.raises(UnusableInput, match=f"(?i)found a .*{kind}, expected"):
+                read(path)
 
 
 def header(name: bytes, size: bytes, kind: bytes) -> bytes:

@@ -184,10 +184,8 @@ def test_every_way_to_cut_it_off_is_told(
         file.write_bytes(data[: int(len(data) * share)])
         for command in ("analyze", "validate", "show", "redact", "compare"):
             status, _, error = run(command, file)
-            assert status < EXIT_DEFECT, f"{command}: {error}"
-        status, out, error = run("validate", file)
-        assert status in {1, 3}
-        assert "cut off" in out + error
+            assert (command, status) == (command, 3)
+            assert "cut off" in error
 
 
 def test_a_manifest_that_lies_costs_only_what_it_lies_about(

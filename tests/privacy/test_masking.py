@@ -25,7 +25,9 @@ from vnetkb.bundle.manifest import parse_manifest
 from vnetkb.cli import main
 from vnetkb.diagnosis import diagnose
 from vnetkb.facts import build
+from vnetkb.kb.kernels import identify
 from vnetkb.kb.load import load_kb
+from vnetkb.parsers.proc_version import parse as parse_version
 from vnetkb.privacy import Masked, mask_bundle
 from vnetkb.privacy.captures import Context, harvest, mask
 from vnetkb.privacy.pseudonyms import Pseudonyms, coded
@@ -258,7 +260,7 @@ cp -R "$2/." "$stage"
 trap - EXIT
 mask_all
 cp -R "$stage" "$3/result"
-cp "$work/map" "$3/map"
+cp "$work/map" "$work/meta" "$3"
 cleanup
 """
 
@@ -269,13 +271,15 @@ def mask_by_shell(
     members: dict[str, bytes],
     host: str = f"{corpus.HOST}.{corpus.DOMAIN}",
     release: str = RELEASE,
+    *,
+    version: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run the collector's own masking over a folder of captures, with one kind of awk."""
     script = tmp_path / "harness"
     source = SCRIPT.read_text(encoding="utf-8").rpartition('\nmain "$@"')[0]
     script.write_text(source + "\n" + HARNESS, encoding="utf-8")
     commands = {
-        "uname": f"case $1 in -n) echo {host} ;; -r) echo {release} ;; esac",
+        "uname": f"case $1 in -n) echo {host} ;; -r) echo {release} ;; -v) echo '{version}' ;; esac",
         "awk": f'exec {awk} "$@"',
     }
     for folder in ("in", "out", "bin", "done"):
@@ -314,6 +318,66 @@ def test_the_collector_masks_the_same(make: Maker, tmp_path: Path, awk: str) -> 
     assert set(by_shell) == {name for name in by_python if name not in {"manifest.json", "collector.log"}}
     for name, text in by_shell.items():
         assert text == by_python[name], name
+
+
+OWN_RELEASES = [
+    "5.10.0-60.18.0.50.wonka.example.x86_64",
+    "6.1.0-wonka+",
+    "6.1.192-web1-amd64",
+    "5.10.0-60.18.0.50.oe2203",
+    "6.1.0~Wonka.Example",
+]
+
+
+@pytest.mark.parametrize("awk", ["mawk", "gawk", "original-awk", "busybox awk"])
+@pytest.mark.parametrize("release", OWN_RELEASES)
+def test_a_kernel_that_names_its_owner_is_masked_and_stays_a_kernel(
+    make: Maker, tmp_path: Path, release: str, awk: str
+) -> None:
+    if shutil.which(awk.split(maxsplit=1)[0]) is None:
+        pytest.skip(f"NOT TESTED: {awk} is not installed")
+    version = "#1 SMP otto@build.wonka.example wonka.example Debian 6.1.192-1 (2026-11-02)"
+    own = f"Linux version {release} (otto@build.wonka.example) (gcc 12) {version}\n"
+    guest = "Linux version 5.10.0-60.18.0.50.oe2203.wonka.example (x@y) (gcc 12) #1 SMP\n"
+    members = make.files() | {
+        "host/0/proc-version": own.encode(),
+        "host/0/ethtool-i": (
+            f"@ eth0\ndriver: veth\nversion: {release}\nfirmware-version: wonka.example 9.1\n".encode()
+        ),
+        "host/0/kernel-log": f"[ 1.0] {own}[ 1.1] vhost: BOOT_IMAGE=/vmlinuz-{release}\n".encode(),
+        "guest/web01/0/guest-proc-version": guest.encode(),
+    }
+    document = make.manifest(members) | {
+        "kernel": {"release": release, "version": version, "machine": "x86_64"}
+    }
+    document["host"]["name"] = "web1.wonka.example"
+    for row in document["captures"]:
+        if (row["path"] or "").startswith("guest/"):
+            row["scope"], row["snapshot"] = "guest:web01", 0
+
+    outcome = mask_bundle(read_archive(make.bundle(document, members), DEFAULT_LIMITS))
+    captures = {name: data for name, data in members.items() if "/" in name}
+    done = mask_by_shell(awk, tmp_path, captures, document["host"]["name"], release, version=version)
+
+    assert outcome.leaks == ()
+    assert done.returncode == 0, done.stderr
+    texts = {name.partition("/")[2]: text for name, text in unpacked(outcome).items()}
+    assert not re.search("(?i)wonka|otto|web1", "".join(texts.values()))
+    result = tmp_path / "done" / "result"
+    for name in captures:
+        (place,) = result.glob(name.replace("web01", "*"))
+        assert place.read_text("latin-1") == texts[place.relative_to(result).as_posix()]
+    path = make.folder / "masked.tar.gz"
+    path.write_bytes(outcome.data)
+    shown = read_bundle(path).manifest
+    meta = dict(line.split("\037", 1) for line in (tmp_path / "done" / "meta").read_text().splitlines())
+    assert (meta["release"], meta["kernel_version"]) == (shown.kernel_release, shown.kernel_version)
+    assert (shown.kernel_release == release) is ("oe2203" in release)
+    assert identify(shown.kernel_release, shown.kernel_version) == (
+        shown.kernel_release, "debian", (6, 1, 192)
+    )  # fmt: skip
+    assert identify(shown.kernel_release).numbers[:2] == identify(release).numbers[:2]  # type: ignore[union-attr]
+    assert parse_version(texts["host/0/proc-version"].encode()).release == shown.kernel_release
 
 
 FLOWS = (TREE / "tests" / "privacy" / "recorded" / "ovs-dump-flows").read_text(encoding="ascii")

@@ -37,14 +37,45 @@ KEPT_TABLE = json.dumps(
     [["key", "flow"], ["in_key", "5"], ["out_key", "flow"], ["keyspace", "k"], ["iface-id", "i"]],
     separators=(",", ":"),
 )
+NOTED = [
+    "the secret is S1 and, more",
+    'the "api key" is S2, "S3"',
+    "password: S4, S5",
+    "psk  S6\\nS7",
+    "PASSWORD = S8",
+    "jdoe:S9@ctl.example",
+]
+KEPT_NOTES = ["a token", "psk", "tokens left: 3", "passes is on", "[token]", "system@ovs-system: up"]
 CASES = {
     "ovs-interface": (
         f'{{"data":[{TABLE}]}}\n',
         f'{{"data":[{KEPT_TABLE}],"headings":["x","password","y"]}}\n',
     ),
+    "ovs-port": (
+        (
+            '{ "data" : [ [ "map" , [ [ "api_key" , "S1" ] , [ "vnc_password" ,  "S2 \\" S3"  ] ] ] ] }\n'
+            '{ "data" : [ [ "map", [ [ "auth", "S4" ] ] ] ] }\n'
+            '{"options": {"secret" : "S5", "token"  :  "S6 x", "note": "psk = S7"}}\n'
+        ),
+        '{ "data" : [ [ "map" , [ [ "key" , "flow" ] ] ] ] , "headings" : [ "token" , "password" , "y" ] }\n',
+    ),
+    "ovs-bridge": (
+        "".join(json.dumps({"data": [[["map", [["comment", note]]]]]}) + "\n" for note in NOTED),
+        "".join(json.dumps({"data": [[["map", [["comment", note]]]]]}) + "\n" for note in KEPT_NOTES),
+    ),
+    "ovs-dpif": (
+        "    vnet3 5/6: (tap: psk=S1)\n",
+        "system@ovs-system: hit:4 missed:2\n  br0:\n    token 5/6: (tap)\n    psk 7/8: (vxlan: key=flow)\n",
+    ),
     "ovs-show": (
-        '   options: {psk="S1 a\\"b, c", remote_ip="192.0.2.1", password=S2, token="S3 x", ipsec_psk=S4}\n',
-        '   options: {key=flow, in_key="7", out_key=flow, remote_ip="192.0.2.1", bypass=on}\n',
+        (
+            '  options: {psk="S1 a\\"b, c", remote_ip="192.0.2.1", password=S2, token="S3 x", ipsec_psk=S4}\n'
+            '   error: "could not open, the secret is S5, S6"\n'
+        ),
+        (
+            "   Port token\n   Interface psk\n"
+            '   options: {key=flow, in_key="7", out_key=flow, remote_ip="192.0.2.1", bypass=on}\n'
+        ),
     ),
     "proc-cmdline": (
         (
@@ -82,12 +113,24 @@ CASES = {
 def by_shell(capture: str, text: str) -> str:
     """Return a capture as the collector's own filter leaves it."""
     script = SCRIPT.read_text(encoding="utf-8")
-    names = ("without_keys", "cut_secrets", "cut_logged", "chosen_arguments")
+    names = (
+        "without_keys",
+        "without_named_keys",
+        "secret_words",
+        "cut_secrets",
+        "cut_logged",
+        "chosen_arguments",
+    )
     bodies = [
         re.search(rf"^{name}\(\) \{{(?:[^\n]* \}}|\n.*?\n\}})$", script, re.MULTILINE | re.DOTALL)
         for name in names
     ]
-    call = {"proc-cmdline": "chosen_arguments", "kernel-log": "cut_logged", "ovs-log": "cut_logged"}
+    call = {
+        "ovs-dpif": "without_named_keys",
+        "proc-cmdline": "chosen_arguments",
+        "kernel-log": "cut_logged",
+        "ovs-log": "cut_logged",
+    }
     if capture == "proc-cmdline":
         words = [line.split("\t")[1].split(" ", 1) for line in text.splitlines()]
         listed = ["qemu-system-x86_64", *(each for pair in words for each in pair)]
@@ -108,6 +151,9 @@ def test_the_value_of_whatever_is_called_like_a_secret_is_cut_out(capture: str) 
     assert cut.count("\n") == secret.count("\n")
     assert cut_secrets(capture, cut) == cut
     assert cut_secrets(capture, kept) == kept
+    if capture in {"ovs-port", "ovs-bridge"}:
+        for line in (cut + kept).splitlines():
+            json.loads(line)
     if capture == "ovs-interface":
         assert [row[0] for row in json.loads(cut)["data"][0]] == [row[0] for row in json.loads(TABLE)]
 

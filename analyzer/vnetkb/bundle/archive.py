@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import stat
 import tarfile
 import zlib
 from pathlib import Path
@@ -56,6 +57,13 @@ _TYPES = {
     tarfile.BLKTYPE: "a block device",
     tarfile.FIFOTYPE: "a FIFO",
     tarfile.GNUTYPE_SPARSE: "a sparse file",
+}
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
 }
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive"),
@@ -287,7 +295,9 @@ class _Headers:
             headers.check(info)
             return info
 
-        return type("Guarded", (tarfile.TarInfo,), {name: classmethod(looked_at)})
+        # Elsewhere nothing tells of a map of holes, and where tarfile cannot read it, it is as any damage.
+        maps = dict.fromkeys(("_proc_gnusparse_00", "_proc_gnusparse_01", "_proc_gnusparse_10"), _sparse)
+        return type("Guarded", (tarfile.TarInfo,), {name: classmethod(looked_at), **maps})
 
     def looked_at(self, members: int) -> bool:
         """Whether every member's header came by here: else this Python's tarfile is not the one we know."""
@@ -317,6 +327,11 @@ class _Headers:
         if info.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
             found = _TYPES.get(info.type, f"an entry of type {info.type!r}")
             raise _Unsafe(shown(info.name), found, "files and folders only")
+
+
+def _sparse(_: tarfile.TarInfo, member: tarfile.TarInfo, *_more: object) -> None:
+    """Stand where tarfile reads the map of a sparse file that PAX records announce."""
+    raise _Unsafe(shown(member.name), _TYPES[tarfile.GNUTYPE_SPARSE], "files and folders only")
 
 
 class _Names:
@@ -370,6 +385,7 @@ def read_archive(path: Path, limits: Limits, identity: Path | None = None) -> Ar
             and cannot be decrypted.
     """
     try:
+        refuse_no_file(path, _EXPECTED)
         with path.open("rb") as file:
             encrypted = file.read(_HEAD).startswith(_ENCRYPTED)
             if not encrypted:
@@ -381,11 +397,23 @@ def read_archive(path: Path, limits: Limits, identity: Path | None = None) -> Ar
         with decrypted(path, cipher, identity) as clear:
             archive = _read(path, clear, limits)
         return archive._replace(sha256=sum_of(path, limits.total_bytes))
-    except IsADirectoryError:
-        raise UnusableInput(file=shown(str(path)), found="a folder", expected=_EXPECTED) from None
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
         raise UnusableInput(f"cannot be read: {reason}", file=shown(str(path))) from None
+
+
+def refuse_no_file(path: Path, expected: str) -> None:
+    """Refuse what is no regular file before it is opened: a FIFO or a device can wait without end.
+
+    Raises:
+        UnusableInput: It is a folder, a FIFO, a socket or a device.
+        OSError: It is not there, or nobody may look.
+    """
+    kind = stat.S_IFMT(path.stat().st_mode)
+    if kind != stat.S_IFREG:
+        raise UnusableInput(
+            file=shown(str(path)), found=_KINDS.get(kind, "no regular file"), expected=expected
+        )
 
 
 def is_tar(data: bytes) -> bool:

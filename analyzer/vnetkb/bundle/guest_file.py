@@ -21,7 +21,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.bundle.archive import is_tar, read_loose, shown
+from vnetkb.bundle.archive import is_tar, read_loose, refuse_no_file, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS, MIB
 from vnetkb.bundle.manifest import Capture
 from vnetkb.bundle.model import BundleNotice
@@ -80,10 +80,9 @@ def with_guest(bundle: Bundle, name: str, path: Path) -> Bundle:
         UnusableInput: The file is not what a guest's collector writes.
     """
     try:
+        refuse_no_file(path, _PACKED)
         with path.open("rb") as file:
             data = file.read(_TOTAL + 1)
-    except IsADirectoryError:
-        raise UnusableInput(file=path, found="a folder", expected=_PACKED) from None
     except OSError as error:
         raise UnusableInput(file=path, found=error.strerror or str(error), expected="a file") from error
     return _put(bundle, name, read_guest_file(path.name, data), path.name)

@@ -48,6 +48,20 @@ def read_bundle(path: Path, limits: Limits = DEFAULT_LIMITS, identity: Path | No
     return bundle
 
 
+def refuse_cut_off(path: Path, archive: Archive) -> None:
+    """Refuse an archive whose end is missing: what it lacks nobody can name, and it is cheap to send again.
+
+    Raises:
+        UnusableInput: It is cut off.
+    """
+    if archive.cut_off:
+        raise UnusableInput(
+            file=shown(path.name),
+            found=f"{archive.damage}, after {len(archive.members)} files",
+            expected="the whole file: copy or send it again",
+        )
+
+
 def manifest_bytes(path: Path, archive: Archive, limits: Limits) -> bytes:
     """Return the manifest of an archive.
 
@@ -82,13 +96,7 @@ def from_archive(path: Path, archive: Archive, limits: Limits) -> Bundle:
     Raises:
         UnusableInput: It is cut off, or there is no usable manifest.
     """
-    if archive.cut_off:
-        # a file that was not copied to its end lacks what nobody can name, and is cheap to send again
-        raise UnusableInput(
-            file=shown(path.name),
-            found=f"{archive.damage}, after {len(archive.members)} files",
-            expected="the whole file: copy or send it again",
-        )
+    refuse_cut_off(path, archive)
     try:
         manifest = parse_manifest(manifest_bytes(path, archive, limits))
     except ManifestFault as error:

@@ -26,7 +26,7 @@ from vnetkb.bundle.manifest import (
     parse_manifest,
 )
 from vnetkb.bundle.model import reason_of
-from vnetkb.bundle.reader import LOG, MANIFEST, REVIEW, fault_of, manifest_bytes, unlisted
+from vnetkb.bundle.reader import LOG, MANIFEST, REVIEW, fault_of, manifest_bytes, refuse_cut_off, unlisted
 from vnetkb.errors import UnusableInput
 from vnetkb.paths import schemas_dir
 
@@ -124,10 +124,11 @@ def validate(
         sha256: Sum that the file must have.
 
     Raises:
-        UnusableInput: It is no bundle at all: no archive, unsafe, over a limit, without a manifest in JSON,
-            or of a newer major schema.
+        UnusableInput: It is no whole bundle: no archive, cut off, unsafe, over a limit, without a manifest
+            in JSON, or of a newer major schema.
     """
     archive = read_archive(path, limits, identity)
+    refuse_cut_off(path, archive)
     data = manifest_bytes(path, archive, limits)
     try:
         document = load_document(data)

@@ -110,7 +110,7 @@ _SOCKET = re.compile(r"((?<![0-9A-Za-z_])p?unix:)([^ \"',]+)")
 _WORD = re.compile(r"[^ \"'(),;=<>\[\]{}]+")
 _PSEUDONYM = re.compile("masked[a-z]+[0-9]+")
 _ERROR = re.compile(r" *error: ")
-_VERSION_HEAD = re.compile(r"Linux version [^ ]+")
+_VERSION_HEAD = re.compile(r"(Linux version )([^ ]+)")
 _BUILDER = re.compile(r" \([^ ()]*@[^ ()]*\)")
 _EDIT = re.compile(r"at ((?:[a-z0-9]+\+)?)(-?[0-9]+): ([a-z]+) ([0-9a-f]{8}) mask ([0-9a-f]{8})")
 _ADDRESSES = {"eth+": (-4, 12), "ipv4+": (8, 20), "ipv6+": (4, 40), "ip6+": (4, 40), "": (4, 40)}
@@ -153,6 +153,11 @@ class Context:
         if "@" in text:
             text = _MAIL.sub(lambda found: "maskeduser@maskeddomain" if found[1] else found[0], text)
         return self.masker.text(_PEER.sub(lambda found: found[1] + self.peer(found[2]), text))
+
+    def version(self, text: str) -> str:
+        """Return the version of software, without names and mail addresses."""
+        text = _MAIL.sub(lambda found: "maskeduser@maskeddomain" if found[1] else found[0], text)
+        return self.masker.names(text)
 
     def peer(self, name: str) -> str:
         """Return the pseudonym of a host that something connects to by name, its domains learned with it."""
@@ -712,10 +717,10 @@ def _mask_version(text: str, context: Context) -> str:
 
     def line(row: str) -> str:
         head = _VERSION_HEAD.match(row)
-        start = head.end() if head is not None else 0
+        start, release = (0, "") if head is None else (head.end(), head[1] + context.version(head[2]))
         before, mark, after = _BUILDER.sub("\n", row[start:], count=1).partition(_LINE)
         builder = " (maskeduser@maskedhost)" if mark else ""
-        return row[:start] + context.words(before, kept) + builder + context.words(after, kept)
+        return release + context.words(before, kept) + builder + context.words(after, kept)
 
     kept = context.pseudonyms.kept.version_words
     return _each_line(text, line)
@@ -743,11 +748,10 @@ def _mask_ethtool_i(text: str, context: Context) -> str:
     def line(row: str) -> str:
         if row.startswith("@ "):
             return "@ " + context.name("interface", row[2:])
-        return (
-            row
-            if re.match(r"(?:driver|version|firmware-version|supports-[a-z-]+|bus-info): ", row)
-            else context.text(row)
-        )
+        version = re.match(r"(?:firmware-)?version: ", row)
+        if version is not None:
+            return version[0] + context.version(row[version.end() :])
+        return row if re.match(r"(?:driver|supports-[a-z-]+|bus-info): ", row) else context.text(row)
 
     return _each_line(text, line)
 

@@ -96,7 +96,7 @@ def mask_bundle(archive: Archive) -> Masked:
     if document.get("masked") is True:
         raise UsageProblem(f"{archive.folder} is masked already")
     pseudonyms = Pseudonyms(load_kept())
-    keep = str(document["kernel"]["release"])
+    keep = _raw(str(document["kernel"]["release"]))
     masker = Masker(pseudonyms, keep)
     context = Context(masker)
     captures = {
@@ -132,7 +132,8 @@ def mask_bundle(archive: Archive) -> Masked:
     masked[MANIFEST] = json.dumps(changed, indent=1)
     stamp = archive.folder.rpartition("-")[2]
     name = f"vnetkb-{changed['host']['name']}-{stamp}"
-    leaks = scan({**masked, MANIFEST: _said(masked[MANIFEST]), name: name}, pseudonyms, keep)
+    release = masker.names(keep)
+    leaks = scan({**masked, MANIFEST: _said(masked[MANIFEST]), name: name}, pseudonyms, release)
     masked[LOG] += _sums(masked)  # names of members, which are vnetkb's words
     return Masked(
         name,
@@ -186,7 +187,11 @@ def _manifest(
     }
     result: dict[str, Any] = _masked_values(rest, context)
     result["host"] = {"name": HOST}
-    result["kernel"] = document["kernel"]
+    result["kernel"] = document["kernel"] | {
+        key: _unraw(context.version(_raw(str(document["kernel"][key]))))
+        for key in ("release", "version")
+        if key in document["kernel"]
+    }
     result["boot_id"] = boot_pseudonym(str(document["boot_id"]))
     result["collector"] = document["collector"]
     context.pseudonyms.issued.add(result["boot_id"].replace("-", ""))

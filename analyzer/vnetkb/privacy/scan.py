@@ -25,7 +25,7 @@ _FLOW_MAC = re.compile(
 )
 _UUID = re.compile(r"(?i)(?<![0-9a-z])[0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}(?![0-9a-z])")
 _DOTTED = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z]|\.[0-9])")
-_VERSIONS = re.compile(r"^(?:firmware-)?version: .*", re.MULTILINE)
+_VERSIONS = re.compile(r"^(?:(?:firmware-)?version: .*|Linux version [0-9][^ \n]*)", re.MULTILINE)
 _COLONS = re.compile(r"[0-9A-Fa-f:.]+")
 _SECRET = re.compile(
     r"(?i)-----BEGIN|\bAKIA[0-9A-Z]{16}\b"
@@ -60,7 +60,7 @@ def scan(members: Mapping[str, str], pseudonyms: Pseudonyms, keep: str) -> list[
     Args:
         members: Masked texts by member path; the names of guests in the paths are looked at as well.
         pseudonyms: The map; also tells which addresses are pseudonyms.
-        keep: Text that is allowed although it may look like an address: the kernel's release.
+        keep: Text that is allowed although it may look like an address: the kernel's release, masked.
     """
     known = _Known(pseudonyms)
     leaks: list[Leak] = []

@@ -21,7 +21,8 @@ _NAME = (
 _REST = r"[0-9A-Za-z_.-]{0,64}"
 _CUT = r'(?!"?\(cut out\))'
 _PAIR = re.compile(
-    rf'\["([^"\\]{{0,64}}?{_NAME}[^"\\]{{0,64}}|(?i:auth))","(?!\(cut out\)")(?:[^"\\]|\\.)*+"\]'
+    rf'(\[\s*+"(?:[^"\\]{{0,64}}?{_NAME}[^"\\]{{0,64}}|(?i:auth))"\s*+,\s*+")'
+    r'(?!\(cut out\)")(?:[^"\\]|\\.)*+("\s*+\])'
 )
 _BEARER = re.compile(r'([Bb]earer) ++(?!\(cut out\))[^ "\n]+')
 # Who logs in is cut out with the password.
@@ -29,10 +30,14 @@ _ADDRESS = re.compile(
     r'([=/])[0-9A-Za-z._%+-]{1,64}+:(?:\(cut out\)|[^@/ ",\n]{1,256}+)@|(//)[0-9A-Za-z._%+-]{1,64}+@'
 )
 _LOGGED_ADDRESS = re.compile(r"""([ "'])[0-9A-Za-z._%+-]{1,64}+:(?:\(cut out\)|[^@/ ",|\n]{1,256}+)@""")
-_LOGGED = re.compile(
+_SAID = (
     r"(?<![0-9A-Za-z_.-])"
     r"((?i:pass(?:word|wd|phrase|code)|secret|token|credentials?|authorization|api[ _-]?key|pwd|psk)"
-    r'"?(?>: ?| +[:=] ?| +(?:is )?))(?!\(cut out\))[^\n]+'
+)
+_LOGGED = re.compile(_SAID + r'"?(?>: ?| +[:=] ?| +(?:is )?))(?!\(cut out\))[^\n]+')
+# In a text in quotes, to the end of that.
+_NOTED = re.compile(
+    _SAID + r'(?:\\")?(?: *: *| +(?:is +)?))(?!(?:is +)?\(cut out\))(?=[^"=: \n])(?:[^"\\\n]|\\.)++'
 )
 _NETWORK = re.compile(r"^[0-9]+\t-(?:netdev|nic|net|device) .*", re.MULTILINE)
 _COMMAND_JSON = re.compile(r'(-cmd:)(?!\(cut out\))(?:[^"\\]|\\.)*')
@@ -45,13 +50,13 @@ def _named(between: str, each: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(rf'{head}{_CUT}"(?:[^"\\\n]|\\.)*+"'), re.compile(rf"{head}{_CUT}(?:{each})+")
 
 
-_TABLE = _named(r'"?[=:] ?+', r'[^,})"\\\n]|\\.')
-_ARGUMENT = _named(r'"?[=:] ?+', r'[^,"\\\n]|,,|\\.')
+_TABLE = _named(r'"?[ \t]*+[=:][ \t]*+', r'[^,})"\\\n]|\\.')
+_ARGUMENT = _named(r'"?[ \t]*+[=:][ \t]*+', r'[^,"\\\n]|,,|\\.')
 _LOG = _named(r'"?=', r'[^ "\n]')
 
 
 def _cut(text: str, named: tuple[re.Pattern[str], re.Pattern[str]]) -> str:
-    text = _PAIR.sub(r'["\1","(cut out)"]', text)
+    text = _PAIR.sub(r"\1(cut out)\2", text)
     text = named[0].sub(r'\1"(cut out)"', text)
     text = named[1].sub(r"\1(cut out)", text)
     return _ADDRESS.sub(r"\1\2(cut out)@", _BEARER.sub(r"\1 (cut out)", text))
@@ -70,10 +75,16 @@ def _log(text: str) -> str:
     return _cut(_LOGGED_ADDRESS.sub(r"\1(cut out)@", text), _LOG)
 
 
+def _noted(text: str) -> str:
+    text = _NOTED.sub(r"\1(cut out)", text)
+    return _table(_LOGGED_ADDRESS.sub(r"\1(cut out)@", text))
+
+
 _table = partial(_cut, named=_TABLE)
 _TABLES = ("open-vswitch", "bridge", "port", "interface", "sflow", "netflow", "ipfix", "mirror", "qos")
 _HOW: dict[str, Callable[[str], str]] = {
-    **{f"ovs-{name}": _table for name in (*_TABLES, "queue", "sample-collectors", "show", "dpif")},
+    **{f"ovs-{name}": _noted for name in (*_TABLES, "queue", "sample-collectors", "show")},
+    "ovs-dpif": _table,
     "proc-cmdline": _arguments,
     "kernel-log": _log,
     "ovs-log": _log,

@@ -27,6 +27,8 @@ ARPA4 = re.compile(
 ARPA6 = re.compile(r"(?<![0-9A-Za-z])((?:[0-9a-f]\.){32})ip6\.arpa", re.IGNORECASE)
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 IPV4 = re.compile(rf"(?<![0-9A-Za-z.]){_OCTET}(?:\.{_OCTET}){{3}}(?![0-9A-Za-z]|\.[0-9])")
+# The release in the name of a file, such as vmlinuz-RELEASE.
+_BEFORE_KEPT, _AFTER_KEPT = re.compile("[_-]$|^$"), re.compile("[^0-9A-Za-z](?![0-9])|$")
 _PIECES = re.compile(r"[0-9A-Za-z]+|[^0-9A-Za-z]+")
 _MAC_GROUPS = 6
 _LONGEST_CACHED = 80
@@ -38,7 +40,7 @@ class Masker:
     """Replaces what must not be seen in a text."""
 
     def __init__(self, pseudonyms: Pseudonyms, keep: str = "") -> None:
-        """Mask by these pseudonyms; the run of text `keep` (the kernel's release) stays as it is."""
+        """Mask by these pseudonyms; in the text `keep` (the kernel's release) only names are replaced."""
         self.pseudonyms = pseudonyms
         self._keep = keep
         self._cache: dict[str, str] = {}
@@ -59,6 +61,17 @@ class Masker:
         """Return a text with every known name and every address replaced."""
         text = self.odd_text(text)
         return _RUN.sub(lambda found: self.run(found[0]), text)
+
+    def names(self, text: str) -> str:
+        """Return a text with every known name replaced, and nothing for looking like an address.
+
+        A version such as ``5.10.0-60.18.0.50.oe2203`` holds what looks like one.
+        """
+        return _RUN.sub(lambda found: self._named(found[0]), self.odd_text(text))
+
+    def _named(self, run: str) -> str:
+        known = None if run.isdigit() else self._known(run)
+        return known if known is not None else self._words(run)
 
     def odd_text(self, text: str) -> str:
         """Return a text with every known name replaced that holds blanks and the like."""
@@ -84,10 +97,13 @@ class Masker:
 
     def _run(self, run: str) -> str:
         if run == self._keep:
-            return run
+            return self._named(run)
         known = self._known(run)
         if known is not None:
             return known
+        before, keep, after = run.partition(self._keep) if self._keep else (run, "", "")
+        if keep and _BEFORE_KEPT.search(before) and _AFTER_KEPT.match(after):
+            return self._run(before) + self._named(keep) + self._run(after)
         return self._by_form(run, 0)
 
     def _by_form(self, run: str, first: int) -> str:
