@@ -132,7 +132,11 @@ def reader_slow_busy(stage: Stage) -> None:
 
 
 def reader_starved(stage: Stage) -> None:
-    """The reader shares its only CPU with a busy process that the scheduler prefers."""
+    """The reader shares its only CPU with a busy process that the scheduler prefers.
+
+    How long it waits is the scheduler's choice, a quarter of a second as well as half of one; the ring holds
+    less than either.
+    """
     cpu = {min(os.sched_getaffinity(0))}
 
     def compete() -> None:
@@ -146,7 +150,7 @@ def reader_starved(stage: Stage) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, 19)
         rig.read_polling(fds, tally)
 
-    stage.port(_at(4000), reads=read)
+    stage.port(_at(4000), reads=read, tx_queue_len=250)
     stage.children.append(rig.Child("competitor", compete))
 
 
