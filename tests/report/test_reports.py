@@ -182,7 +182,7 @@ def test_a_witness_shows_how_far_it_may_be_off(tmp_path: Path) -> None:
 
 def test_costs_and_undo_of_a_remedy_stand_beside_it(tmp_path: Path) -> None:
     text = " ".join(render_text(diagnosis(tmp_path, RISING)).split())
-    assert "costs: None to speak of" in text
+    assert "costs: Nothing to speak of" in text
     assert "undo: ip link set dev vnet3 txqueuelen 0" in text
 
 

@@ -15,7 +15,7 @@ from vnetkb.facts.guests import WINDOWS_NIC
 from vnetkb.language import mark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from vnetkb.facts.guests import Guest
     from vnetkb.parsers.win_counters import NetKvm, WindowsCounters, WindowsInterface
@@ -63,13 +63,7 @@ def build(guest: Guest, nic: str) -> int | None:
 
 def min_free(guest: Guest, nic: str) -> int | None:
     """Return the fewest receive buffers that the driver held of a NIC's; None where that is not known."""
-    if is_netkvm(guest, nic) is False:
-        return None
-    samples = [
-        _agreed([row.rx_min_free for row in _instances(counters, nic)])
-        for counters in guest.each(WINDOWS_NIC)
-        if counters is not None
-    ]
+    samples = _sampled(guest, nic, lambda row: row.rx_min_free)
     return min((value for value in samples if value is not None), default=None)
 
 
@@ -78,15 +72,20 @@ def still_filling(guest: Guest, nic: str) -> bool | None:
 
     None where that is not known; a driver that made them all at once does not tell it.
     """
+    samples = _sampled(guest, nic, lambda row: row.lazy_alloc_ms)
+    known = [value == NOT_YET for value in samples if value is not None]
+    return all(known) if known and len(known) == len(samples) else None
+
+
+def _sampled(guest: Guest, nic: str, number: Callable[[NetKvm], int | None]) -> list[int | None]:
+    """Return a number of a NIC's driver in each sample taken; nothing for another driver's NIC."""
     if is_netkvm(guest, nic) is False:
-        return None
-    samples = [
-        _agreed([row.lazy_alloc_ms for row in _instances(counters, nic)])
+        return []
+    return [
+        _agreed([number(row) for row in _instances(counters, nic)])
         for counters in guest.each(WINDOWS_NIC)
         if counters is not None
     ]
-    known = [value == NOT_YET for value in samples if value is not None]
-    return all(known) if known and len(known) == len(samples) else None
 
 
 def _instances(counters: WindowsCounters, nic: str) -> Sequence[NetKvm]:
