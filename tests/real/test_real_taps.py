@@ -50,7 +50,8 @@ BY_TRACE_ONLY = {
     "socket-filter": "tap-socket-filter",
     "ebpf-filter": "tap-ebpf-filter",
 }
-RING_SIZE = {"ring-too-small": 10, "reader-starved": 250}
+# A starved reader may hold a frame that it took and was not given the time to count.
+RING_SIZE = {"ring-too-small": 10, "reader-starved": 250 + 1}
 
 
 def matrix(*scenarios: str, traced: tuple[bool, ...] = (False, True)) -> pytest.MarkDecorator:
@@ -83,8 +84,7 @@ def test_the_ports_really_lost_packets(played: Played) -> None:
         offered = port.sent + port.refused
         queued = offered - port.read - port.dropped
         assert port.dropped > 100
-        in_hand = 1  # a frame that the reader took and had not counted yet when it was ended
-        assert 0 <= queued <= RING_SIZE.get(played.scenario, 1000) + in_hand
+        assert 0 <= queued <= RING_SIZE.get(played.scenario, 1000)
 
 
 @matrix("healthy")
