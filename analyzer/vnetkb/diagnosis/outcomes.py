@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from vnetkb.facts.balance import balance, lacking
+from vnetkb.facts.balance import balance, has_subject, lacking
 from vnetkb.facts.bounds import covered
 from vnetkb.language import mark, tr
 
@@ -190,8 +190,7 @@ def _silent(
     absent = lacking(before, second)
     if absent:
         return tr("the second bundle lacks {captures}, which would show it again", captures=", ".join(absent))
-    of_all_bridges = all(path.startswith("series/") for path in before.captures)
-    if source is None and not of_all_bridges:
+    if source is None and has_subject(before):
         return tr(GONE)
     found = balance(before, source, second.subjects)
     if isinstance(found, str):

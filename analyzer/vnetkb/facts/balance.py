@@ -43,6 +43,11 @@ def lacking(symptom: Symptom, second: Observations) -> tuple[str, ...]:
     return tuple(name.rpartition("/")[2] for name, count in wanted.items() if have[name] < count)
 
 
+def has_subject(symptom: Symptom) -> bool:
+    """Whether a silent loss is of a subject that bundles hold: a bridge of which only a trace tells is none."""
+    return not all(path.startswith("series/") for path in symptom.captures)
+
+
 def balance(
     symptom: Symptom, source: SubjectSource | None, subjects: Mapping[tuple[str, str], SubjectSource]
 ) -> Balance | str:
