@@ -44,7 +44,7 @@ def lacking(symptom: Symptom, second: Observations) -> tuple[str, ...]:
 
 
 def has_subject(symptom: Symptom) -> bool:
-    """Whether a silent loss is of a subject that bundles hold: a bridge of which only a trace tells is none."""
+    """Whether a silent loss is of a subject that bundles hold; one that a trace alone shows is not."""
     return not all(path.startswith("series/") for path in symptom.captures)
 
 
