@@ -119,7 +119,8 @@ def tables(bundle: Bundle, observations: Observations, kb: KnowledgeBase) -> dic
     except ImportError as error:
         raise UsageProblem(f"export needs pandas; {INSTALL}") from error
     unit = functools.cache(functools.partial(_unit, kb))
-    found = list(readings(bundle, observations))
+    levels = frozenset(one for group in kb.levels.values() for one in group.counters)
+    found = list(readings(bundle, observations, levels))
     rows = {
         "counters": _counters(bundle, found, unit),
         "deltas": _deltas(bundle, found, unit),

@@ -184,6 +184,15 @@ def test_what_a_level_moved_by_is_not_told_and_a_count_has_its_rate(tree: Path) 
     assert set(deltas[deltas.counter == "thread.run_ns"].unit) == {"nanoseconds"}
 
 
+def test_settings_among_a_guests_counters_are_no_counts(tree: Path) -> None:
+    bundle = read_bundle(tree / "tests/lab/guest-bundles/socket-full-6.12.tar.gz")
+    deltas = tables(bundle, build(bundle, KB), KB)["deltas"]
+    settings = deltas[deltas.counter.isin(["tcp.CurrEstab", "ip.DefaultTTL", "tcp.RtoMin"])]
+    assert len(settings) == 3
+    assert set(settings.unknown_because) == {"it is a level, not a count"}
+    assert not deltas[deltas.counter == "tcp.InSegs"].delta.isna().any()
+
+
 def test_a_guests_numbers_moved_over_its_own_seconds(tree: Path) -> None:
     bundle = read_bundle(tree / "tests/lab/guest-bundles/foreign-mac-6.1.tar.gz")
     observations = build(bundle, KB)

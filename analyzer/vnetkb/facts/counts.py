@@ -21,10 +21,6 @@ _NEWLINE = 0x0A
 NEAR = 2000
 """So many bytes after the name of its subject a number stands at the most."""
 PACKETS = ("bytes", "packets", "drops", "overlimits", "requeues", "backlog", "qlen")
-GAUGES = frozenset(
-    {"backlog", "qlen", "flows", "rx_queue", "memory", "receive_bytes", "entries", "curr_estab"}
-)
-"""Levels rather than counts: how far they moved means nothing."""
 
 
 class Count(NamedTuple):

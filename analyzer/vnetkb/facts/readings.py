@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from vnetkb.facts.bounds import covered, seconds_between
-from vnetkb.facts.counts import GAUGES, Lines, of_capture
+from vnetkb.facts.counts import Lines, of_capture
 from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.guests import SCOPE, Guest
 from vnetkb.facts.tables import Tables
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from vnetkb.bundle import Bundle
     from vnetkb.facts.model import Observations
@@ -67,11 +67,17 @@ class Reading:
     of_host: bool = True
 
 
-def readings(bundle: Bundle, observations: Observations) -> Iterator[Reading]:
-    """Yield every number that a bundle counts: of the host's devices first, then of all other captures."""
+def readings(bundle: Bundle, observations: Observations, levels: Collection[str] = ()) -> Iterator[Reading]:
+    """Yield every number that a bundle counts: of the host's devices first, then of all other captures.
+
+    Args:
+        bundle: The bundle.
+        observations: What the facts room found in it.
+        levels: Ids of numbers whose difference means nothing.
+    """
     tables = Tables(bundle)
     yield from _of_devices(observations, tables)
-    yield from _of_captures(observations, tables)
+    yield from _of_captures(observations, tables, levels)
 
 
 def _of_devices(observations: Observations, tables: Tables) -> Iterator[Reading]:
@@ -112,7 +118,7 @@ def _line(tables: Tables, lines: dict[str, Lines], member: str, needle: str, val
     return lines[member].of(needle)
 
 
-def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading]:
+def _of_captures(observations: Observations, tables: Tables, levels: Collection[str]) -> Iterator[Reading]:
     found: dict[tuple[str, str, str, str], list[Point]] = {}
     for capture in tables.bundle.manifest.captures:
         n, scope = capture.snapshot, capture.scope
@@ -130,7 +136,8 @@ def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading
         steps = [
             difference(a.value, b.value, same_device=None, u32=False) for a, b in itertools.pairwise(points)
         ]
-        moved = total(steps) if steps and field not in GAUGES else None
+        is_level = f"{kind}.{field}" in levels
+        moved = total(steps) if steps and not is_level else None
         why = tr("it went back between the snapshots: its counter began anew") if len(points) > 1 else ""
         between = seconds_between(tables, [point.member for point in points])
         seconds = observations.interval_s if guest is None else _by_its_clock(clocks.get(guest), points)
@@ -144,7 +151,7 @@ def _of_captures(observations: Observations, tables: Tables) -> Iterator[Reading
             tuple(points),
             moved,
             seconds if len(points) > 1 else None,
-            "" if moved is not None else tr("it is a level, not a count") if field in GAUGES else why,
+            "" if moved is not None else tr("it is a level, not a count") if is_level else why,
             of_host=guest is None,
         )
 

@@ -63,6 +63,7 @@ _KINDS: Mapping[str, _Kind] = {
     "harm": _Kind("harm", "read_harm"),
     "symptoms": _Kind("symptoms", "read_symptom", "counter"),
     "unwatched": _Kind("unwatched", "read_unwatched"),
+    "levels": _Kind("levels", "read_levels", on_first_use=True),
 }
 KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind of document."""
@@ -299,6 +300,7 @@ class _Items:
             harm=_harm_in_order(self._found["harm"], self._origins),
             symptoms=self._found["symptoms"],
             unwatched=self._found["unwatched"],
+            levels=_OnFirstUse(partial(self._checked, "levels")),
             origins=_OnFirstUse(self._all_origins),
             _children=_children(rules),
             added=frozenset(_added(self._documents)),

@@ -514,6 +514,20 @@ class Unwatched(NamedTuple):
     why: str
 
 
+class Levels(NamedTuple):
+    """Numbers that are captured like counters and count nothing.
+
+    Attributes:
+        id: Its name.
+        counters: The numbers, by the ids that counters have; not all have an entry in the reference.
+        why: What they are instead.
+    """
+
+    id: str
+    counters: tuple[str, ...]
+    why: str
+
+
 class VersionRange(NamedTuple):
     """Versions of one tree for which it is known whether a behaviour is there.
 
@@ -567,6 +581,7 @@ class KnowledgeBase:
         harm: In the order in which they are tried.
         symptoms: The counters whose movement is a finding, by counter id.
         unwatched: The counters of loss that are no symptom, by group.
+        levels: The numbers whose difference means nothing, by group.
         origins: For each (kind, id) the document that it came from, e.g. `rules/tap/tap-ring-full.yaml`.
         added: The (kind, id) of what overlays brought or replaced; the published reference does not tell it.
     """
@@ -581,6 +596,7 @@ class KnowledgeBase:
     harm: tuple[HarmRule, ...]
     symptoms: Mapping[str, WatchedCounter]
     unwatched: Mapping[str, Unwatched]
+    levels: Mapping[str, Levels]
     origins: Mapping[tuple[str, str], str]
     _children: Mapping[str, tuple[str, ...]] = field(repr=False)
     _ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)

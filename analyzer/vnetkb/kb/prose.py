@@ -89,6 +89,7 @@ PROSE: Mapping[str, Shape] = {
     },
     "symptoms": {"symptoms": {EACH: {"called": TEXT, "share_of": TEXT}}},
     "unwatched": {"unwatched": {EACH: {"why": TEXT}}},
+    "levels": {"levels": {EACH: {"why": TEXT}}},
     "harm": {"harm": {EACH: {"reason": TEXT, "doc": TEXT}}},
 }
 """For each kind of document where it holds text for people."""

@@ -65,6 +65,11 @@ def read_counter(_: read.Reader, raw: dict[str, Any], __: read.Place) -> referen
     )
 
 
+def read_levels(_: read.Reader, raw: dict[str, Any], __: read.Place) -> model.Levels:
+    """Return a group of numbers of the `levels.yaml` document."""
+    return model.Levels(id=raw["id"], counters=tuple(raw["counters"]), why=raw["why"])
+
+
 def read_site(reader: read.Reader, raw: dict[str, Any], place: read.Place) -> reference.Site:
     """Return a site of a `sites/` document."""
     kernels = tuple(raw["kernels"])
