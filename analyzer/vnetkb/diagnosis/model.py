@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Hashable, Mapping
 
     from vnetkb.facts.model import HostSummary, Notice, Subject, Symptom, Value, Watch, Witness
     from vnetkb.facts.picture import Picture
@@ -158,6 +158,13 @@ class Finding(NamedTuple):
     deeper: tuple[str, ...] = ()
     counter_at: Address | None = None
     cause_at: Address | None = None
+
+    @property
+    def likeness(self) -> Hashable:
+        """What it has in common with findings of which every candidate says the same."""
+        statuses = tuple([(candidate.rule.id, candidate.status) for candidate in self.candidates])
+        cause = self.cause.id if self.cause else None
+        return self.subject.kind, self.symptom.counter, self.symptom.state, self.harm, cause, statuses
 
 
 class Group(NamedTuple):

@@ -38,7 +38,7 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
     same_as = {each: group.findings[0] for group in diagnosis.groups for each in group.findings[1:]}
     alike: defaultdict[Hashable, list[str]] = defaultdict(list)
     for finding in diagnosis.findings:
-        like = alike[_kind(finding)]
+        like = alike[finding.likeness]
         if finding.id in same_as and not every:
             lines.extend(_head(finding))
             first = same_as[finding.id]
@@ -67,13 +67,6 @@ def render_text(diagnosis: Diagnosis, *, every: bool = False) -> str:
         for step in diagnosis.next_steps
     )
     return "\n".join(lines) + "\n"
-
-
-def _kind(finding: Finding) -> Hashable:
-    """What findings have in common of which every candidate says the same."""
-    statuses = tuple([(candidate.rule.id, candidate.status) for candidate in finding.candidates])
-    cause = finding.cause.id if finding.cause else None
-    return finding.subject.kind, finding.symptom.counter, finding.symptom.state, finding.harm, cause, statuses
 
 
 def _head(finding: Finding) -> Iterator[str]:
