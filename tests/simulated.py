@@ -70,6 +70,7 @@ class Host:
     interval_s: float = 10.0
     every_s: float = 1.0
     root: bool = True
+    masked: bool = False
     captures: Mapping[str, str | None] = field(default_factory=dict)
     """More captures by their path (``host/0/tun-fdinfo``), or None to leave one out."""
     wait_for_drop: Mapping[str, Any] | None = None
@@ -145,7 +146,7 @@ class Host:
             "kernel": {"release": self.release, "version": "#1 SMP", "machine": "x86_64"},
             "boot_id": self.boot_id,
             "root": self.root,
-            "masked": False,
+            "masked": self.masked,
             "start": {"wall": self.start, "monotonic_s": START - 1},
             "end": {"wall": "2026-11-22T13:45:20Z", "monotonic_s": START + 20},
             "options": {

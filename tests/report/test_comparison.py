@@ -147,6 +147,69 @@ def test_a_port_with_another_name_is_found_by_the_guests_nic(tmp_path: Path) -> 
     assert [outcome.outcome for outcome in other.outcomes] == ["unknown"]
 
 
+def vms(devices: list[Device], macs: list[str], **more: Any) -> Host:  # noqa: ANN401 - fields of Host
+    """Return a masked host with a VM behind each device: the pseudonyms are in the order of these lists."""
+    lines = owners = ""
+    for pid, (device, mac) in enumerate(zip(devices, macs, strict=True), 4711):
+        lines += f"{pid}\tqemu-system-x86_64\n{pid}\t-name guest=maskedvm{pid - 4710}\n"
+        lines += f"{pid}\t-netdev tap,id=n0,ifname={device.name}\n"
+        lines += f"{pid}\t-device virtio-net-pci,netdev=n0,mac={mac}\n"
+        owners += f"/proc/{pid}/fdinfo/25:iff:\t{device.name}\n"
+    captures = {"host/0/proc-cmdline": lines, "host/0/tun-fdinfo": owners}
+    return Host(devices, name="maskedhost1", masked=True, captures=captures, **more)
+
+
+FIRST_MAC, SECOND_MAC = "52:4d:00:00:00:01", "52:4d:00:00:00:02"
+
+
+def test_pseudonyms_of_two_bundles_are_not_taken_for_the_same_things(tmp_path: Path) -> None:
+    """Both bundles call the first NIC that they meet 52:4d:00:00:00:01: here another VM's each time."""
+    idle = Device("vnet4", (0, 0), (0, 900), ifindex=(9, 9))
+    before = vms([BROKEN, idle], [FIRST_MAC, SECOND_MAC])
+    still = replace(BROKEN, tx_dropped=(300, 468))
+    after = vms([still, idle], [SECOND_MAC, FIRST_MAC])
+    comparison = compared(tmp_path, before, after)
+    assert [(one.subject.name, one.outcome) for one in comparison.outcomes] == [("vnet3", "no-change")]
+    assert comparison.new == ()
+    assert any("numbers its pseudonyms by itself" in notice.text for notice in comparison.notices)
+    assert not any("of one host" in notice.text for notice in comparison.notices)
+
+
+def test_two_masked_bundles_of_different_boots_may_be_of_different_hosts(tmp_path: Path) -> None:
+    before = vms([BROKEN], [FIRST_MAC])
+    after = vms([MENDED], [FIRST_MAC], boot_id="00000000-0000-4000-8000-000000000001")
+    notices = compared(tmp_path, before, after).notices
+    assert any("of one host cannot be told" in notice.text for notice in notices)
+
+
+def test_devices_with_pseudonyms_are_matched_only_where_there_is_one_of_a_kind(tmp_path: Path) -> None:
+    lost = {"statistics/rx_dropped": (5, 105), "statistics/rx_nohandler": (0, 0)}
+    bad = Device("maskedif1", tun_flags=None, more=lost)
+    good = Device("maskedif1", (0, 0), tun_flags=None)
+    other = Device("maskedif2", (0, 0), ifindex=(9, 9), tun_flags=None)
+    (tmp_path / "more").mkdir()
+    two = compared(
+        tmp_path / "more",
+        Host([bad, other], name="maskedhost1", masked=True),
+        Host([good, other], name="maskedhost1", masked=True),
+    )
+    assert [one.outcome for one in two.outcomes] == ["unknown"]
+    assert "pseudonyms of its own" in two.outcomes[0].text
+    (tmp_path / "single").mkdir()
+    three = compared(
+        tmp_path / "single",
+        Host([bad], name="maskedhost1", masked=True),
+        Host([replace(bad, name="maskedif7")], name="maskedhost1", masked=True),
+    )
+    assert [(one.outcome, one.name_after) for one in three.outcomes] == [("no-change", "maskedif7")]
+    assert "maskedif1 (now maskedif7)" in render_text(three)
+
+
+def test_of_a_masked_and_an_unmasked_bundle_the_error_says_so(tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match="only one of the two is masked"):
+        compared(tmp_path, of(BROKEN), vms([MENDED], [FIRST_MAC]))
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     name = "v\x1b[2J\u202e\nHELPED"
     text = printable(

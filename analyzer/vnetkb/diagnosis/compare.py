@@ -7,12 +7,16 @@ the two bundles makes no difference; only rates and shares are compared.
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from vnetkb.diagnosis.outcomes import (
     EXPECTED,
     FACTOR,
+    GONE,
+    OWN_NAMES,
     Key,
     Moved,
     RemedyOutcome,
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
 
 NAMED_AFTER_THE_GUEST = frozenset({"guest_nic", "guest_udp", "guest_udp6", "guest_ip", "windows_adapter"})
 """Kinds of subjects whose name is the VM's and says which of its parts is meant."""
+
+PSEUDONYM = re.compile(r"(?<![0-9A-Za-z])masked[a-z]+[0-9]+")
 
 Change = Literal["stopped", "started", "less", "same", "more", "unknown"]
 
@@ -132,9 +138,11 @@ def compare(
             "not comparable",
             file=second.bundle_name,
             found=f"a bundle of {second.taken.host}",
-            expected=f"one of {first.taken.host}, as {first.bundle_name} is",
+            expected=f"one of {first.taken.host}, as {first.bundle_name} is"
+            + ("" if first.taken.masked == second.taken.masked else "; only one of the two is masked"),
         )
-    partners = _partners(first, second)
+    own_names = _own_names(first, second)
+    partners = _by_port(first, second) if own_names else _partners(first, second)
     new = tuple(_new(before[1], after[1], partners))
     unseen = {one.id: absent for one in new if (absent := lacking(one.symptom, first))}
     return Comparison(
@@ -143,7 +151,14 @@ def compare(
         tuple(_notices(first, second)),
         tuple(_settings(first, second, partners, kb)),
         tuple(
-            outcome_of(finding, second, partners, kb, goes_on=first.taken.start <= second.taken.start)
+            outcome_of(
+                finding,
+                second,
+                partners,
+                kb,
+                goes_on=first.taken.start <= second.taken.start,
+                gone=OWN_NAMES if own_names and PSEUDONYM.search(finding.subject.name) else GONE,
+            )
             for finding in before[1].findings
         ),
         new,
@@ -182,6 +197,48 @@ def _partners(first: Observations, second: Observations) -> Mapping[Key, Key]:
     return {**{key: key for key in unlisted if key not in first.subjects}, **found}
 
 
+def _own_names(first: Observations, second: Observations) -> bool:
+    """Whether the two may have different pseudonyms for one thing: each numbers those that it meets."""
+    return (first.taken.masked or second.taken.masked) and first.bundle_sha256 != second.bundle_sha256
+
+
+def _by_port(first: Observations, second: Observations) -> Mapping[Key, Key]:
+    """The same as :func:`_partners` for two masked bundles: by the names that masking leaves.
+
+    A VM is the one at the other end of the same port; what else bears a pseudonym is found where it is the
+    only one of its kind in both.
+    """
+    taps = [key for key in first.subjects if key[0] == "tap" and key in second.subjects]
+    vms: dict[str, set[str]] = defaultdict(set)
+    for key in taps:
+        one, other = first.subjects[key].subject.vm, second.subjects[key].subject.vm
+        if one and other:
+            vms[one].add(other)
+    alone = _only_ones(first), _only_ones(second)
+    found: dict[Key, Key] = {}
+    for key, source in first.subjects.items():
+        kind, name = key
+        vm = source.subject.vm
+        if kind in alone[0] and kind in alone[1] and alone[0][kind] == name:
+            found[key] = (kind, alone[1][kind])
+        elif not PSEUDONYM.search(name):
+            found[key] = key
+        elif vm and len(vms[vm]) == 1 and name.startswith(vm) and not PSEUDONYM.search(name[len(vm) :]):
+            found[key] = (kind, next(iter(vms[vm])) + name[len(vm) :])
+    named = ((one.subject.kind, one.subject.name) for one in first.observations)
+    unlisted = {key: key for key in named if key not in first.subjects and not PSEUDONYM.search(key[1])}
+    return unlisted | {key: other for key, other in found.items() if other in second.subjects}
+
+
+def _only_ones(observations: Observations) -> Mapping[str, str]:
+    """The subject with a pseudonym for a name of each kind that has but one such."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for kind, name in observations.subjects:
+        if PSEUDONYM.search(name):
+            names[kind].append(name)
+    return {kind: each[0] for kind, each in names.items() if len(each) == 1}
+
+
 def _notices(first: Observations, second: Observations) -> Iterator[Notice]:
     one, two = first.taken, second.taken
     if one.boot_id != two.boot_id:
@@ -194,6 +251,15 @@ def _notices(first: Observations, second: Observations) -> Iterator[Notice]:
     if first.bundle_sha256 == second.bundle_sha256:
         text = tr("it is compared with itself: both files are the same bundle")
         yield Notice("warning", second.bundle_name, text)
+    elif _own_names(first, second):
+        text = tr(
+            "both are masked, and each bundle numbers its pseudonyms by itself: ports are matched by their "
+            "names, VMs by their ports"
+        )
+        yield Notice("warning", two.bundle_name, text)
+        if one.boot_id != two.boot_id:
+            text = tr("whether the two masked bundles are of one host cannot be told from them")
+            yield Notice("warning", two.bundle_name, text)
     if two.start < one.start:
         text = tr("it was taken before {bundle}: are the two swapped?", bundle=first.bundle_name)
         yield Notice("warning", second.bundle_name, text)

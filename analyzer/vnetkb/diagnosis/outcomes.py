@@ -27,6 +27,9 @@ FACTOR = 2.0
 """Rates of packets vary by themselves; what differs by less is the same."""
 WHOLE = 100
 GONE = mark("the second bundle does not show it: the device or the VM is gone, or was not looked at")
+OWN_NAMES = mark(
+    "which of the second bundle it is, is not known: both are masked, each with pseudonyms of its own"
+)
 EARLIER = mark("the second bundle is the earlier one, so no remedy made the difference: in it {told}")
 
 
@@ -49,7 +52,8 @@ class Moved:
 class RemedyOutcome:
     """What became of a finding of the first bundle.
 
-    ``captures`` are the members of the second bundle that tell, of the first where the second has none.
+    ``captures`` are the members of the second bundle that tell, of the first where the second has none;
+    ``name_after`` is the subject's name in the second, None where it is not in it.
     """
 
     subject: Subject
@@ -61,6 +65,7 @@ class RemedyOutcome:
     outcome: Outcome
     text: str
     captures: tuple[str, ...] = ()
+    name_after: str | None = None
 
 
 class _Judged(NamedTuple):
@@ -105,6 +110,7 @@ def outcome_of(
     kb: KnowledgeBase,
     *,
     goes_on: bool = True,
+    gone: str = GONE,
 ) -> RemedyOutcome:
     """Return what became of a finding of the first bundle in the second.
 
@@ -114,6 +120,7 @@ def outcome_of(
         partners: The subject of the second that each of the first is.
         kb: The knowledge base.
         goes_on: Whether the second was taken after the first; else nothing helped or made it worse.
+        gone: What is said of a subject that the second bundle does not have.
     """
     partner = partners.get((finding.subject.kind, finding.subject.name))
     before = finding.symptom
@@ -126,7 +133,7 @@ def outcome_of(
         None,
     )
     if partner is None:
-        judged = _Judged("unknown", tr(GONE))
+        judged = _Judged("unknown", tr(gone))
     else:
         judged = _judged(before, observation, second.subjects.get(partner), second, kb)
     if not goes_on and judged.outcome in {"helped", "partly", "worse"}:
@@ -142,6 +149,7 @@ def outcome_of(
         judged.outcome,
         judged.text,
         judged.captures or (after.captures if after is not None else before.captures),
+        partner[1] if partner is not None else None,
     )
 
 

@@ -167,6 +167,7 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
             manifest.start.wall,
             _span(bundle),
             tuple(capture.place for capture in manifest.captures if capture.absent is None),
+            manifest.masked,
         ),
     )
 

@@ -227,6 +227,7 @@ class Taken(NamedTuple):
         start: UTC time as ISO 8601 text.
         interval_s: Seconds between the first and the last snapshot; None with one.
         members: The captures that it holds, by their paths.
+        masked: Whether its names and addresses are pseudonyms, numbered anew in each bundle.
     """
 
     bundle_name: str
@@ -237,6 +238,7 @@ class Taken(NamedTuple):
     start: str
     interval_s: float | None
     members: tuple[str, ...] = ()
+    masked: bool = False
 
 
 class Observations(NamedTuple):

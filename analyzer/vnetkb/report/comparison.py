@@ -103,6 +103,8 @@ def _taken(label: str, taken: Taken) -> str:
 def _outcome(outcome: RemedyOutcome) -> Iterator[str]:
     subject = outcome.subject
     name = f"{subject.name} → {subject.vm}" if subject.vm else subject.name
+    if outcome.name_after not in {None, subject.name}:
+        name = tr("{name} (now {after})", name=name, after=outcome.name_after)
     yield words.one_line(f"{tr(OUTCOMES[outcome.outcome]):8}  {name}   {outcome.before.called}")
     yield wrapped("", f"{outcome.text}   [{words.members(outcome.captures)}]")
     if outcome.cause:
@@ -185,6 +187,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "outcomes": [
             {
                 "subject": {"kind": o.subject.kind, "name": o.subject.name, "vm": o.subject.vm},
+                "name_after": o.name_after,
                 "counter": o.counter,
                 "cause": o.cause,
                 "remedies": list(o.remedies),
