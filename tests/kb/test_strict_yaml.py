@@ -28,6 +28,21 @@ def test_only_integers_true_false_and_null_are_more_than_text() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "- " * 50_000 + "a",
+        "{a: " * 3000 + "1" + "}" * 3000,
+        "\n".join(" " * level + "a:" for level in range(3000)),
+    ],
+    ids=["open", "items", "flow", "block"],
+)
+def test_what_is_too_deep_is_refused_before_the_stack_ends(text: str) -> None:
+    with pytest.raises(YamlError, match="more than 100 levels deep"):
+        strict_yaml.parse(text)
+
+
 @pytest.mark.parametrize("text", ['a: "5"', "a: '5'", "a: |-\n  5\n", "a: >-\n  5\n"])
 def test_what_is_quoted_is_text(text: str) -> None:
     assert strict_yaml.parse(text) == {"a": "5"}

@@ -2,9 +2,9 @@
 """A small, strict reading of YAML: what a line says is what it means.
 
 Only `true`, `false`, `null` and decimal integers are read as anything but text: `5.10` stays `5.10`, `on`
-stays `on`, a date stays text. Duplicate keys, tags, aliases, merge keys, several documents in a file and
-empty values are refused. Nodes are composed by libyaml where PyYAML has it, and converted here rather than by
-PyYAML's constructors, which take longer and would have to be undone.
+stays `on`, a date stays text. Duplicate keys, tags, aliases, merge keys, several documents in a file,
+empty values and deep nesting are refused. Nodes are composed by libyaml where PyYAML has it, and converted
+here rather than by PyYAML's constructors, which take longer and would have to be undone.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Data: TypeAlias = bool | int | str | list[Any] | dict[str, Any] | None
 """What a YAML document holds; it is also what JSON can hold, so both forms of the KB are equal."""
+
+MOST_DEEP = 100
+"""Levels of lists and mappings within each other: the composer calls itself for each, on the C stack."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
@@ -36,6 +39,8 @@ class YamlError(ValueError):
 class _Resolver:
     """Says of each node only whether it was written plain; the meaning is given in `_scalar`."""
 
+    _depth = 0
+
     def resolve(self, kind: type[yaml.Node], _value: object, implicit: object) -> str:
         if kind is yaml.ScalarNode:
             plain = implicit[0] if isinstance(implicit, tuple) else bool(implicit)
@@ -43,10 +48,14 @@ class _Resolver:
         return "collection"
 
     def descend_resolver(self, *_: object) -> None:
-        """Do nothing: there are no path-dependent types."""
+        """Count the levels: the composer says here that it goes into a node."""
+        self._depth += 1
+        if self._depth > MOST_DEEP:
+            raise YamlError(None, f"lists and mappings more than {MOST_DEEP} levels deep")
 
     def ascend_resolver(self) -> None:
-        """Do nothing: there are no path-dependent types."""
+        """Count the level that the composer leaves."""
+        self._depth -= 1
 
 
 if yaml.__with_libyaml__:
