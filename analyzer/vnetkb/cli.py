@@ -6,6 +6,7 @@ Everything a command needs is imported inside it, so that `vnetkb --help` answer
 
 import gc
 import os
+import signal
 import sys
 import tempfile
 from contextlib import suppress
@@ -499,7 +500,8 @@ def collect(
         _emit(collector(print_script.value).read_bytes().decode("utf-8"))
         return
     script = collector("host")
-    sys.stdout.flush()
+    # Python ignores SIGPIPE and what it executes would inherit that: `collect --list | head` would complain.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.execvp("sh", ["sh", str(script), *context.args])  # noqa: S606, S607 - sh wherever this system has it
 
 
@@ -684,7 +686,7 @@ def explain(
     if known:
         _emit(printable(answer))
         return
-    sys.stderr.write(printable(answer))
+    _tell(printable(answer))
     raise typer.Exit(EXIT_USAGE)
 
 
@@ -864,6 +866,8 @@ def _write(text: str, output: Path | None) -> None:
 
 def _emit(text: str) -> None:
     """Write to standard output; a reader who has left early is no error."""
+    if sys.stdout is None:
+        raise UsageProblem("standard output: cannot be written: it is closed")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -875,9 +879,15 @@ def _emit(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    with suppress(OSError):
-        sys.stderr.write(printable(f"vnetkb: {text}").replace("\n", " ") + "\n")
-        sys.stderr.flush()
+    _tell(printable(f"vnetkb: {text}").replace("\n", " ") + "\n")
+
+
+def _tell(text: str) -> None:
+    """Write to standard error, where there is one."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def main(arguments: "Sequence[str] | None" = None) -> int:
@@ -899,19 +909,36 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
             raise
         _complain(str(error) + (REPORT_IT if error.exit_status == EXIT_DEFECT else ""))
         return error.exit_status
-    except Exception as error:
-        if debug:
+    except (Exception, SystemExit) as error:
+        if _is_of_printing_help(error, args):
+            return _help_not_printed(error)
+        if debug or isinstance(error, SystemExit):
             raise
         _complain(f"{type(error).__name__}: {error}{REPORT_IT}")
         return EXIT_DEFECT
     return status if isinstance(status, int) else EXIT_DONE
 
 
+def _is_of_printing_help(error: BaseException, args: "Sequence[str]") -> bool:
+    """Whether `error` is that the help, the one text that typer prints itself, could not be written."""
+    return isinstance(error, OSError | SystemExit) and not {"-h", "--help"}.isdisjoint(args)
+
+
+def _help_not_printed(error: BaseException) -> int:
+    """Tell it, except of a reader who has left early (typer makes SystemExit of that)."""
+    if isinstance(error, OSError):
+        _complain(f"standard output: cannot be written: {error.strerror}")
+        # Python flushes once more at its end and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_USAGE
+    return EXIT_DONE
+
+
 def _usage(error: typer.TyperException) -> int:
     """Tell what is wrong with the command line, in one line; help is shown where no command was given."""
     message = str(getattr(error, "format_message", error.__str__)())
     if message.startswith("Usage:"):
-        sys.stderr.write(f"{message}\n")
+        _tell(f"{message}\n")
     else:
         context = getattr(error, "ctx", None)
         command = getattr(context, "command_path", "vnetkb")

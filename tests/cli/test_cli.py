@@ -268,3 +268,49 @@ def test_ctrl_c_is_quiet() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (128 + signal.SIGINT, "")
+
+
+EARLY = [
+    ("--help",),
+    ("analyze", "--help"),
+    ("--version",),
+    ("explain", "tap.tx_dropped"),
+    ("collect", "--list"),
+]
+
+
+@pytest.mark.parametrize("command", EARLY, ids=" ".join)
+def test_nobody_who_reads_is_no_error_and_no_noise(command: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = [sys.executable, "-m", "vnetkb", *command]
+    done = subprocess.run(run, stdout=writer, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, check=False)
+    os.close(writer)
+    assert (done.returncode in {0, -signal.SIGPIPE}, done.stderr) == (True, b"")
+
+
+@pytest.mark.parametrize("command", EARLY[:4], ids=" ".join)
+def test_a_full_disk_is_told_in_one_line(command: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = [sys.executable, "-m", "vnetkb", *command]
+        done = subprocess.run(
+            run, stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=False
+        )
+    expected = "vnetkb: standard output: cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, expected)
+
+
+@pytest.mark.parametrize("command", [*EARLY[2:4], ("kb", "lint")], ids=" ".join)
+def test_a_closed_standard_output_is_told_in_one_line(command: tuple[str, ...]) -> None:
+    run = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-m", "vnetkb", *command]
+    done = subprocess.run(run, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "vnetkb: standard output: cannot be written: it is closed\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [((), 2), (("no-such-command",), 2), (("explain", "no such number"), 2), (("show", "/nowhere"), 3)],
+)
+def test_a_closed_standard_error_changes_no_status(command: tuple[str, ...], status: int) -> None:
+    run = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "vnetkb", *command]
+    assert subprocess.run(run, stdin=subprocess.DEVNULL, check=False).returncode == status
