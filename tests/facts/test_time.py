@@ -2,6 +2,7 @@
 """Counters over time: whatever wraps, resets or is missing, a difference is right or honestly unknown."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -252,3 +253,91 @@ def test_that_all_that_comes_is_lost_is_no_correlation(passed: tuple[int, ...], 
     assert isinstance(found.facts, SymptomFacts)
     assert ("offered" in {one.id for one in found.facts.together}) is told
     assert (found.facts.fact("drop.with_offered").value is not None) is told
+
+
+def of_many(values: Sequence[Sample | None], indexes: Sequence[int], *, u32: bool = False) -> Host:
+    """Return a host with one snapshot for each (packets, drops); the captures of None are not there."""
+    count = len(values)
+    device = Device(
+        "vnet3",
+        [0 if one is None else one[1] for one in values],
+        [0 if one is None else one[0] for one in values],
+        ifindex=indexes,
+        tx_queue_len=(1000,) * count,
+        carrier=("1",) * count,
+        flags=("0x1003",) * count,
+    )
+    absent = {f"host/{n}/sysfs-net": None for n, one in enumerate(values) if one is None}
+    return Host([device], snapshots=count, captures=absent, release=RELEASES[u32])
+
+
+def test_loss_that_was_seen_before_a_device_was_made_anew_is_no_health() -> None:
+    """It stood at 200 and stands at 0: that more is not known is told, not that nothing was lost."""
+    found = observation(
+        of_many([(1000, 100), (2000, 200), (0, 0), (5, 0), (10, 0)], (7, 7, 9, 9, 9)),
+    )
+    assert found is not None
+    assert (found.symptom.state, found.symptom.delta) == ("unknown", None)
+    assert (found.symptom.earlier, found.symptom.total) == (200, 0)
+    assert found.symptom.why_unknown == "it was made anew meanwhile: its ifindex changed"
+
+
+def test_counters_that_were_cleared_to_zero_are_no_health() -> None:
+    found = observation(of_many([(1000, 100), (2, 0)], (7, 7)))
+    assert found is not None
+    assert (found.symptom.delta, found.symptom.earlier) == (None, 100)
+
+
+def test_a_wrap_to_zero_is_loss() -> None:
+    found = observation(of_many([(1000, U32 - 40), (2000, 0)], (7, 7), u32=True))
+    assert found is not None
+    assert (found.symptom.state, found.symptom.delta) == ("rising", 40)
+
+
+@pytest.mark.parametrize(
+    ("missing", "delta", "seconds"),
+    [((2,), 40, 40.0), ((4,), 30, 30.0), ((0,), 30, 30.0), ((1, 2, 3), 40, 40.0), ((0, 4), 20, 20.0)],
+)
+def test_snapshots_that_lack_a_device_leave_what_the_others_show(
+    missing: tuple[int, ...], delta: int, seconds: float
+) -> None:
+    values = [None if n in missing else (1000 * n, 100 + 10 * n) for n in range(5)]
+    found = observation(of_many(values, (7,) * 5))
+    assert found is not None
+    assert (found.symptom.state, found.symptom.delta) == ("rising", delta)
+    assert found.symptom.seconds == pytest.approx(seconds, abs=0.05)
+    shown = [f"host/{n}/sysfs-net" for n in range(5) if n not in missing]
+    assert list(found.symptom.captures) == shown
+    assert found.symptom.ratio == pytest.approx(0.0099, abs=0.0001)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    plan=plans(300, [False, False, False, True]),
+    start=st.tuples(beginnings, st.integers(20_000, 10**6)),
+    again=st.booleans(),
+    u32=st.booleans(),
+)
+def test_of_many_snapshots_a_difference_is_right_or_unknown(
+    plan: list[Step], start: tuple[int, int], *, again: bool, u32: bool
+) -> None:
+    """Snapshots are missing, and the device is made anew or its counters are cleared: no loss goes unsaid."""
+    shown, truth, _ = lived(plan, start, u32=u32)
+    indexes = [7]
+    for step in plan:
+        indexes.append(indexes[-1] + (again and step.anew))
+    found = observation(of_many(shown, indexes, u32=u32))
+    there = [n for n, one in enumerate(shown) if one is not None]
+    between = truth[there[0] : there[-1]]
+    if found is None:
+        assert all(shown[n] is None or shown[n][1] == 0 for n in there)  # type: ignore[index]
+        return
+    if found.symptom.delta is not None:
+        known = [one for one in between if one is not None]
+        if len(known) < len(between):
+            # a device that was cleared and had caught up by the next snapshot looks like one that went on
+            assert not again
+            assert all(a <= b for a, b in pairwise([shown[n][0] for n in there]))  # type: ignore[index]
+        else:
+            whole = sum(known)
+            assert found.symptom.delta in {whole, whole % U32 if u32 else whole}

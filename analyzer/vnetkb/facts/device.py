@@ -222,23 +222,29 @@ class DeviceFacts:
         return tuple(values)
 
     def statistic_paths(self) -> tuple[str, ...]:
-        """Members that :meth:`statistic` reads."""
-        if any((self.tables.get("sysfs-net", n) or {}).get(self.name) for n in self.tables.snapshots):
-            return self.tables.paths("sysfs-net")
-        return tuple(self.topology.links_path(n) for n in self.tables.snapshots)
+        """Members that :meth:`statistic` reads: one of each snapshot that shows the device."""
+        found: list[str] = []
+        for n in self.tables.snapshots:
+            if (self.tables.get("sysfs-net", n) or {}).get(self.name) is not None:
+                found.append(self.tables.path("sysfs-net", n))
+            elif self.name in self.topology.links(n):
+                found.append(self.topology.links_path(n))
+        return tuple(found)
 
     @cached_property
     def same_device(self) -> bool | None:
-        """False when the device was made anew between the snapshots (its ifindex changed).
+        """False when the device was made anew between the snapshots that show it (its ifindex changed).
 
-        None when not known.
+        None when not known. The kernel gives no number twice (net/core/dev.c dev_new_index counts up).
         """
-        indexes = [number(text) for text in self.attributes("ifindex")]
-        if None in indexes:
-            indexes = [
-                link.ifindex if (link := self.topology.links(n).get(self.name)) is not None else None
-                for n in self.tables.snapshots
-            ]
+        indexes: list[int | None] = []
+        for n, text in zip(self.tables.snapshots, self.attributes("ifindex"), strict=True):
+            link = self.topology.links(n).get(self.name)
+            index = number(text)
+            if index is None and link is not None:
+                index = link.ifindex
+            if index is not None or link is not None or self.name in (self.tables.get("sysfs-net", n) or {}):
+                indexes.append(index)
         return None if not indexes or None in indexes else len(set(indexes)) == 1
 
     @property
@@ -255,22 +261,33 @@ class DeviceFacts:
         return self._restarted
 
     def between_snapshots(self, key: str) -> int | None:
-        """How far a counter moved from the first snapshot to the last; in steps, so that wraps count."""
+        """How far a counter moved from the first snapshot to the last; in steps, so that wraps count.
+
+        A snapshot in the middle that lacks it hides nothing; one at an end makes it unknown.
+        """
+        values = self.statistic(key)
+        whole = bool(values) and values[0] is not None and values[-1] is not None
+        return self._between_shown(key) if whole else None
+
+    def _between_shown(self, key: str) -> int | None:
+        """The same from the first to the last of those snapshots that show it."""
         if key not in self._steps:
-            self._steps[key] = self._between_snapshots(key)
+            self._steps[key] = self._step_by_step(key)
         return self._steps[key]
 
-    def _between_snapshots(self, key: str) -> int | None:
+    def _step_by_step(self, key: str) -> int | None:
         values = self.statistic(key)
         u32 = self.is_u32(key)
         if self.restarted or (not u32 and key not in PACKETS and goes_back(self._samples_of(key))):
             return None
         times = [snapshot.monotonic_s for snapshot in self.tables.bundle.manifest.snapshots]
-        steps = zip(itertools.pairwise(values), itertools.pairwise(times), strict=False)
+        shown = [(value, at) for value, at in zip(values, times, strict=False) if value is not None]
+        if len(shown) < len(values) and self.same_device is not True:
+            return None  # it may have been another one meanwhile
         return total(
             [
                 difference(a, b, same_device=self.same_device, u32=u32, seconds=end - start)
-                for (a, b), (start, end) in steps
+                for (a, start), (b, end) in itertools.pairwise(shown)
             ]
         )
 
@@ -280,11 +297,11 @@ class DeviceFacts:
         return self.timeline.values(self.name, column) if self.timeline is not None and column else ()
 
     def delta(self, key: str) -> int | None:
-        """How far a counter moved over the whole bundle.
+        """How far a counter moved over all that the bundle shows of it.
 
         A collector that waited for a drop has samples from before the first snapshot: they count too.
         """
-        moved = self.between_snapshots(key)
+        moved = self._between_shown(key)
         waited = self._waited(key) if moved is not None else None
         return moved if moved is None or waited is None else moved + waited.moved
 
@@ -304,6 +321,8 @@ class DeviceFacts:
 
     def why_no_difference(self) -> str:
         """Why it is not known how far a counter moved."""
+        if self.same_device is False:
+            return tr("it was made anew meanwhile: its ifindex changed")
         if self.restarted:
             return tr("its counters began anew meanwhile: a count of its packets went back")
         return tr("it needs two snapshots of the same device")

@@ -91,6 +91,8 @@ class Symptom(NamedTuple):
         captures: Members that the counter was read from.
         rate: ``delta`` per second, with bounds; None where it is not known when the counter was read.
         share: ``ratio`` with bounds; None where it is not known how far apart the two counts were read.
+        earlier: The highest value before the counter went back because it began anew; None where it did not.
+        why_unknown: Why ``delta`` is unknown although more than one snapshot shows the counter.
     """
 
     counter: str | None
@@ -105,6 +107,8 @@ class Symptom(NamedTuple):
     captures: tuple[str, ...] = ()
     rate: Bounds | None = None
     share: Bounds | None = None
+    earlier: int | None = None
+    why_unknown: str = ""
 
 
 class Witness(NamedTuple):

@@ -91,7 +91,7 @@ def _of_devices(observations: Observations, tables: Tables) -> Iterator[Reading]
             if counted is None:
                 continue
             values, places = counted.values, counted.captures
-            members = places if len(places) == len(values) else (", ".join(places),) * len(values)
+            members = _of_each(values, places)
             # a comma would join members of which one stands in for the other: then no line is told
             needle = f"\n{subject.name}/statistics/{field}:"
             points = tuple(
@@ -108,6 +108,16 @@ def _of_devices(observations: Observations, tables: Tables) -> Iterator[Reading]
                 None if counted.one_snapshot else covered(source, counted, observations.interval_s),
                 counted.why_unknown,
             )
+
+
+def _of_each(values: Sequence[int | None], places: Sequence[str]) -> Sequence[str]:
+    """Return the member that each value stands in: one each, or one for each that is known."""
+    if len(places) == len(values):
+        return places
+    if len(places) == sum(value is not None for value in values):
+        known = iter(places)
+        return ["" if value is None else next(known) for value in values]
+    return (", ".join(places),) * len(values)
 
 
 def _line(tables: Tables, lines: dict[str, Lines], member: str, needle: str, value: int | None) -> int | None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -354,7 +355,7 @@ def observe(
     """
     field = watched.counter.partition(".")[2]
     counted = source.counted(field)
-    if counted is None or not counted.last or _is_another(source, watched, counted):
+    if counted is None or not any(counted.values) or _is_another(source, watched, counted):
         return None
     facts = SymptomFacts(source, watched, counted, seconds)
     seconds = facts.seconds
@@ -379,6 +380,8 @@ def observe(
             captures=facts.captures,
             rate=facts.rate if state == "rising" else None,
             share=facts.share if known else None,
+            earlier=_earlier(counted) if delta is None else None,
+            why_unknown="" if counted.one_snapshot or delta is not None else counted.why_unknown,
         ),
         facts,
         counted.one_snapshot,
@@ -387,6 +390,12 @@ def observe(
         source.scopes(),
         Picture(facts, quotes),
     )
+
+
+def _earlier(counted: Counted) -> int | None:
+    """Return the highest value that a counter had before it went back; None where it never did."""
+    known = [value for value in counted.values if value is not None]
+    return max((a for a, b in itertools.pairwise(known) if b < a), default=None)
 
 
 def _is_another(source: SubjectSource, watched: WatchedCounter, counted: Counted) -> bool:

@@ -155,6 +155,8 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "between": list(symptom.between) if symptom.between else None,
             "called": symptom.called,
             "captures": list(symptom.captures),
+            "earlier": symptom.earlier,
+            "why_unknown": symptom.why_unknown or None,
         },
         "verdict": finding.verdict,
         "cause": finding.cause.id if finding.cause else None,

@@ -82,8 +82,18 @@ def symptom(finding: Finding) -> str:
     what = seen.called or tr("loss that no counter shows")
     if seen.state == PAST:
         return tr("{what} {total} in all, none of them since the first snapshot", what=what, total=seen.total)
+    if seen.delta is None and seen.earlier is not None:
+        said = tr(
+            "{what} {earlier} before its counter went back, {total} at the end; "
+            "how many meanwhile is not known",
+            what=what,
+            earlier=seen.earlier,
+            total=seen.total,
+        )
+        return f"{said}   ({seen.why_unknown})" if seen.why_unknown else said
     if seen.delta is None:
-        return tr("{what} {total} in all; whether it still rises is not known", what=what, total=seen.total)
+        said = tr("{what} {total} in all; whether it still rises is not known", what=what, total=seen.total)
+        return f"{said}   ({seen.why_unknown})" if seen.why_unknown else said
     moved = (
         tr("{what} +{delta} between its samples", what=what, delta=seen.delta)
         if seen.seconds is None
