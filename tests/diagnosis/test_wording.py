@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simulated import START, Device, Host
+from simulated import START, Device, Host, schedstat_series, status
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.conditions import Situation, holding
@@ -149,3 +149,35 @@ def test_a_loss_is_harmful_where_the_least_that_it_can_be_is(
     kb = load_kb()
     (finding,) = diagnose(build(read_bundle(host.write(tmp_path)), kb), kb).findings
     assert (str(finding.harm), finding.symptom.delta) == (harm, lost)
+
+
+@pytest.mark.parametrize("nics", [1, 2])
+def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> None:
+    """With one NIC and one worker it is sure which thread reads; with two only their order tells."""
+    names = [f"vnet{number}" for number in range(3, 3 + nics)]
+    tids = [4720 + number for number in range(nics)]
+    tasks = status(4711, 4711, "qemu-system-x86") + "".join(status(tid, tid, f"vhost-{4711}") for tid in tids)
+    asleep = [{(tid, tid): (1000 + k, 5, k + 1) for tid in tids} for k in range(11)]
+    devices = [
+        Device("vnet3", (100, 200), (1000, 1000), series=[(1000, 100 + 10 * k) for k in range(11)]),
+        Device("vnet4", (0, 0), (5, 9), series=[(5, 0)] * 11, ifindex=(8, 8)),
+    ][:nics]
+    captures = {
+        "host/0/tun-fdinfo": "".join(
+            f"/proc/4711/fdinfo/{25 + k}:iff:\t{name}\n" for k, name in enumerate(names)
+        ),
+        "host/0/proc-status": tasks,
+        "host/1/proc-status": tasks,
+        "series/task-schedstat": schedstat_series(asleep),
+    }
+    kb = load_kb()
+    bundle = read_bundle(Host(devices, captures=captures).write(tmp_path))
+    finding = diagnose(build(bundle, kb), kb).findings[0]
+    slept = [one for each in finding.candidates for one in each.evidence if one.fact == "reader.sleep_share"]
+    assert slept
+    for one in slept:
+        assert one.inferred is (nics > 1)
+        assert ("inferred: only names and order" in one.text) is (nics > 1)
+    told = [one for each in finding.candidates for one in each.evidence if one.fact == "tap.tx_queue_len"]
+    assert told
+    assert not any("inferred" in one.text for one in told)

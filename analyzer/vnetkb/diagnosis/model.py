@@ -26,6 +26,7 @@ class Evidence(NamedTuple):
         text: What a reader is told.
         captures: Members that the facts were computed from.
         rests_on: Each of the facts with the members that it was computed from.
+        inferred: Whether a join behind it was made by order or likeness and not by identity.
     """
 
     fact: str
@@ -34,6 +35,7 @@ class Evidence(NamedTuple):
     text: str
     captures: tuple[str, ...]
     rests_on: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    inferred: bool = False
 
 
 class Candidate:

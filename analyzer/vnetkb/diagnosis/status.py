@@ -410,10 +410,13 @@ def _evidence(
         if closest:
             text = tr("{text} (of the samples, the one that comes closest to saying otherwise)", text=text)
         used_facts = outcome.facts or (fact,)
+        inferred = [used.name for used in used_facts if used.inferred]
+        if any(name == fact.name or f"{{{name}}}" in (says or "") for name in inferred):
+            text = tr("{text} (inferred: only names and order tie these threads to the port)", text=text)
         captures = tuple(dict.fromkeys(path for used in used_facts for path in used.captures))
         rests_on = tuple((used.name, used.captures) for used in used_facts)
         value = _plain(fact.value, fact.ends, fact.samples)
-        evidence.append(Evidence(fact.name, value, str(effect), text, captures, rests_on))
+        evidence.append(Evidence(fact.name, value, str(effect), text, captures, rests_on, bool(inferred)))
     return tuple(evidence)
 
 

@@ -272,6 +272,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
         "effect": evidence.effect,
         "text": evidence.text,
         "captures": list(evidence.captures),
+        "inferred": evidence.inferred,
     }
 
 
