@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: exit statuses, one-line errors, quiet ends, and what it does not import."""
 
+import gzip
 import os
 import re
 import signal
@@ -314,3 +315,26 @@ def test_a_closed_standard_output_is_told_in_one_line(command: tuple[str, ...]) 
 def test_a_closed_standard_error_changes_no_status(command: tuple[str, ...], status: int) -> None:
     run = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "vnetkb", *command]
     assert subprocess.run(run, stdin=subprocess.DEVNULL, check=False).returncode == status
+
+
+@pytest.mark.parametrize("packed", [0, 1], ids=["plain", "gzip"])
+def test_a_guests_file_in_place_of_a_bundle_is_told_where_it_goes(packed: int, tmp_path: Path) -> None:
+    text = b"VNETKB-CONTAINER 1 vnetkb-guest-web01-20261122T134500Z\n@@END\n" + b"x" * 600
+    file = tmp_path / "vnetkb-guest-web01.txt.gz"
+    file.write_bytes(gzip.compress(text) if packed else text)
+    for language in ("en", "zh"):
+        done = vnetkb("analyze", "--lang", language, str(file))
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "the file of a guest's collector" in done.stderr
+        assert "--guest NAME=FILE" in done.stderr
+
+
+def test_packed_text_is_told_as_such(tmp_path: Path) -> None:
+    file = tmp_path / "notes.tar.gz"
+    file.write_bytes(gzip.compress(b"some notes\n" * 100))
+    assert "found no tar archive in it but text, expected a bundle" in vnetkb("show", str(file)).stderr
+
+
+def test_a_kernel_source_that_is_not_there_is_told_in_plain_words() -> None:
+    done = vnetkb("kb", "verify", "--source", "/nowhere/linux-6.1")
+    assert (done.returncode, "Errno" in done.stderr, "No such file" in done.stderr) == (3, False, True)

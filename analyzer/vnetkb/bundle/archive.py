@@ -65,6 +65,8 @@ _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
 }
+# how the file of a guest's collector begins
+GUEST_HEAD = b"VNETKB-CONTAINER"
 _OTHER_FORMATS = (
     (b"PK\x03\x04", "a zip archive"),
     (b"\xfd7zXZ\x00", "an xz archive"),
@@ -73,6 +75,10 @@ _OTHER_FORMATS = (
     (b"\x7fELF", "a program"),
     (b"\n\r\r\n", "a packet capture (pcapng)"),
     (b"\xd4\xc3\xb2\xa1", "a packet capture (pcap)"),
+    (
+        GUEST_HEAD,
+        "the file of a guest's collector, which goes beside a bundle (analyze --guest NAME=FILE BUNDLE)",
+    ),
     (b"{", "JSON text"),
     (b"<", "HTML or XML text"),
 )
@@ -238,6 +244,7 @@ class _Unpacked:
         self._packed = packed
         self._limits = limits
         self.count = self.full = 0
+        self.head = b""
         self.damage: str | None = None
         self.cut_off = False
 
@@ -252,6 +259,7 @@ class _Unpacked:
         except zlib.error as error:
             self.damage = tr("the compressed data is damaged ({error})", error=shown(str(error)))
             return b""
+        self.head = self.head or data[: tarfile.BLOCKSIZE]
         self.count += len(data)
         filled = len(data.rstrip(b"\0"))
         if filled:
@@ -472,6 +480,8 @@ def _read(path: Path, file: BinaryIO, limits: Limits, *, loose: bool = False) ->
         ) from None
     if names.folder is None:
         found = stream.damage or damage or "no tar archive in it"
+        if gunzip is not None and stream.head and stream.damage is None and not is_tar(stream.head):
+            found = f"no tar archive in it but {_kind_of(stream.head)}"
         raise UnusableInput(file=shown(path.name), found=found, expected=_EXPECTED)
     # what tarfile takes for the end of the file may be where the compressed data is damaged
     cut_off = stream.cut_off if stream.damage is not None else cut_off

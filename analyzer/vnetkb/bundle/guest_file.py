@@ -21,7 +21,7 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.bundle.archive import is_tar, read_loose, refuse_no_file, shown
+from vnetkb.bundle.archive import GUEST_HEAD, is_tar, read_loose, refuse_no_file, shown
 from vnetkb.bundle.limits import DEFAULT_LIMITS, MIB
 from vnetkb.bundle.manifest import Capture
 from vnetkb.bundle.model import BundleNotice
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from vnetkb.bundle.model import Bundle, Key
 
-HEAD = b"VNETKB-CONTAINER 1"
+HEAD = GUEST_HEAD + b" 1"
 MANIFEST = "guest-manifest"
 RAW = "guest-file"
 _TOTAL = 16 * MIB

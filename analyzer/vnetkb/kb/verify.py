@@ -496,6 +496,8 @@ def _from_tarball(file: Path, names: Iterable[str]) -> dict[str, bytes]:
                     break
     except (OSError, tarfile.TarError, EOFError) as fault:
         raise UnusableInput(
-            file=file, found=str(fault) or type(fault).__name__, expected="a kernel source tree or tarball"
+            file=file,
+            found=getattr(fault, "strerror", None) or str(fault) or type(fault).__name__,
+            expected="a kernel source tree or tarball",
         ) from fault
     return found
