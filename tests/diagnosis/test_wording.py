@@ -9,7 +9,7 @@ from simulated import START, Device, Host, schedstat_series, status
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.conditions import Situation, holding
-from vnetkb.diagnosis.wording import lowered, shown
+from vnetkb.diagnosis.wording import lowered, quantity, shown
 from vnetkb.facts import Fact, build
 from vnetkb.kb.load import load_kb
 from vnetkb.kb.model import AllOf, FactOperand, FactTest, Hold, Operator, Over
@@ -181,3 +181,36 @@ def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> Non
     told = [one for each in finding.candidates for one in each.evidence if one.fact == "tap.tx_queue_len"]
     assert told
     assert not any("inferred" in one.text for one in told)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0003003, "%", "0.0003 %"),
+        (0.00994, "%", "0.0099 %"),
+        (0.0996, "%", "0.1 %"),
+        (0.996, "%", "0.996 %"),
+        (0.9949, "%", "0.99 %"),
+        (0.99999, "%", "0.999 %"),
+        (1.0, "%", "1 %"),
+        (16.7, "%", "17 %"),
+        (99.4, "%", "99 %"),
+        (99.97, "%", "99.9 %"),
+        (99.9999999999, "%", "100 %"),
+        (100.0, "%", "100 %"),
+        (0.0, "%", "0 %"),
+        (0.004, "ms", "0.004 ms"),
+        (99.97, "ms", "100 ms"),
+    ],
+)
+def test_a_little_is_not_nothing_and_nearly_all_is_not_all(value: float, unit: str, text: str) -> None:
+    assert quantity(value, unit) == text
+
+
+def test_three_packets_of_a_million_are_not_told_as_none(tmp_path: Path) -> None:
+    kb = load_kb()
+    bundle = read_bundle(Host([Device("vnet3", (100, 103), (1000, 1_000_000))]).write(tmp_path))
+    diagnosis = diagnose(build(bundle, kb), kb)
+    assert diagnosis.findings[0].harm_reason == "only 0.0003 % of all that was sent to it was lost"
+    (alarm,) = [one for one in diagnosis.notices if one.rule == "alarm-threshold-noise"]
+    assert "3 packets (0.0003 % of 999003 packets)" in alarm.text

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 PLACEHOLDER = re.compile(r"(?<![A-Z])\{([a-z][a-z0-9_.]*)\}")
 CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]*(?![A-Za-z0-9_])")
 SHORT = 10
+SMALL = 0.1
+SHARES = ((1, 3), (100, 1))
+"""From where on a loss harms, and all of it: a share that is less is told with so many digits."""
 
 
 NAMES = ("Open vSwitch", "NetKVM", "Windows", "Linux")
@@ -55,15 +59,26 @@ def quantity(value: Value | None, unit: str | None) -> str:
         return tr("yes") if value else tr("no")
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or tr("none")
-    if isinstance(value, float):
-        text = f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
-    else:
-        text = str(value)
+    text = _digits(value, whole=unit == "%") if isinstance(value, float) else str(value)
     if not unit or unit == "count" or isinstance(value, str):
         return text
     if unit == "packets" and value == 1 and spoken() is Language.ENGLISH:
         unit = "packet"
     return f"{text} {tr_name(unit, 'unit')}"
+
+
+def _digits(value: float, *, whole: bool) -> str:
+    """Return a number with the digits that matter.
+
+    What is not 0 never reads so; nor does a share (``whole``) read 1 or 100 that is less.
+    """
+    if 0 < abs(value) < SMALL:
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
+    exact = round(value, 6)  # what arithmetic on floats adds in the last places is no loss
+    for most, places in SHARES:
+        if whole and most - 0.5 / 10 ** (places - 1) <= exact < most:
+            return f"{math.floor(exact * 10**places) / 10**places:g}"
+    return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
 
 
 def present(fact: Fact) -> Value | None:
