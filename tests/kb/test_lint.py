@@ -584,6 +584,14 @@ def test_all_faults_are_told_at_once_in_order(copy: Path) -> None:
     ]
 
 
+def test_what_an_item_lacks_is_one_fault(tmp_path: Path) -> None:
+    rule = tmp_path / "rules/site/mine.yaml"
+    rule.parent.mkdir(parents=True)
+    rule.write_text("id: mine\n", encoding="utf-8")
+    (fault,) = lint_kb(overlays=[tmp_path])
+    assert (fault.code, "kind is missing, title is missing" in fault.text) == (FaultCode.SCHEMA, True)
+
+
 def test_an_overlay_that_is_laid_out_otherwise_is_a_fault(copy: Path, tmp_path: Path) -> None:
     overlay = tmp_path / "mine"
     overlay.mkdir()

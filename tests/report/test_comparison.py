@@ -105,6 +105,13 @@ def test_one_snapshot_shows_no_movement_and_that_is_said(tmp_path: Path) -> None
     assert [outcome.outcome for outcome in comparison.outcomes] == ["unknown"]
     assert any("one snapshot" in notice.text for notice in comparison.notices)
     assert {c.change for c in comparison.counters} == {"unknown"}
+    idle = [c.counter for c in comparison.counters if not c.before.delta and not c.after.delta]
+    assert idle
+    short, whole = (render_text(comparison, every=every) for every in (False, True))
+    assert f"{len(idle)} counters moved in neither bundle as far as is known" in short
+    assert not [name for name in idle if f" {name}:" in short]
+    assert not [name for name in idle if f" {name}:" not in whole]
+    assert " tap.tx_dropped: +168" in short
 
 
 def test_another_host_is_not_comparable(tmp_path: Path) -> None:

@@ -162,7 +162,8 @@ def lint_kb(folder: Path | None = None, overlays: Sequence[Path] = ()) -> list[F
                 documents.append(load.Document(path, data, overlay))
     faults += lint_documents(documents)
     faults += _chapter_faults(folder or paths.kb_dir(), documents)
-    return sorted(faults, key=lambda fault: (fault.file, _sortable(fault.path), fault.code, fault.text))
+    # a schema tells each property that is missing apart, and one line names them all
+    return sorted(set(faults), key=lambda fault: (fault.file, _sortable(fault.path), fault.code, fault.text))
 
 
 def load_with(overlays: Sequence[Path], language: Language = Language.ENGLISH) -> model.KnowledgeBase:

@@ -43,7 +43,8 @@ def render_text(comparison: Comparison, *, every: bool = False) -> str:
 
     Args:
         comparison: What to report.
-        every: Show counters too whose rate is about the same.
+        every: Show counters too whose rate is about the same, and those that one bundle tells nothing of and
+            that moved in none.
     """
     lines = [
         *(_taken(label, taken) for label, taken in _both(comparison)),
@@ -68,16 +69,24 @@ def render_text(comparison: Comparison, *, every: bool = False) -> str:
         )
         lines.append(wrapped(tr("set"), f"{said}   [{words.members(setting.captures)}]"))
     lines += (_past(loss) for loss in comparison.past if every or loss.between)
-    shown = [c for c in comparison.counters if every or c.change in SHOWN]
+    shown = [c for c in comparison.counters if every or (c.change in SHOWN and not _idle(c))]
     shown.sort(
         key=lambda c: (SHOWN.index(c.change) if c.change in SHOWN else len(SHOWN), c.subject, c.counter)
     )
     lines += (_counter(change) for change in shown)
-    rest = len(comparison.counters) - len(shown)
+    idle = 0 if every else sum(map(_idle, comparison.counters))
+    if idle:
+        said = tr("{count} counters moved in neither bundle as far as is known (--all)", count=idle)
+        lines.append(wrapped("", said))
+    rest = len(comparison.counters) - len(shown) - idle
     if rest:
         lines.append(wrapped("", tr("{count} counters moved about as before (--all)", count=rest)))
     ends_in_a_gap = [] if lines[-1] == "" else [""]
     return "\n".join([*lines, *ends_in_a_gap, _summary(comparison)]) + "\n"
+
+
+def _idle(change: CounterChange) -> bool:
+    return change.change == "unknown" and not change.before.delta and not change.after.delta
 
 
 def _value(value: Value) -> object:
