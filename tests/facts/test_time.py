@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counters over time: whatever wraps, resets or is missing, a difference is right or honestly unknown."""
 
+import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def test_a_device_made_anew_whose_numbers_are_higher_is_not_taken_for_one_that_w
     assert found.symptom.delta is None
     assert isinstance(found.facts, SymptomFacts)
     assert set(found.facts.drops) == {None}
+    assert plots_of(found.facts) == ()
 
 
 def test_a_step_of_the_wall_clock_changes_nothing() -> None:
@@ -341,3 +343,19 @@ def test_of_many_snapshots_a_difference_is_right_or_unknown(
         else:
             whole = sum(known)
             assert found.symptom.delta in {whole, whole % U32 if u32 else whole}
+
+
+def test_another_tools_view_of_a_counter_that_wrapped_twice_agrees() -> None:
+    drops = (U32 - 10, 5, U32 - 20, 30)
+    host = of_many([(n, value) for n, value in enumerate(drops)], (7,) * 4, u32=True)
+    link = {"ifindex": 7, "ifname": "vnet3", "mtu": 1500, "flags": ["UP"]}
+    captures = {
+        f"host/{n}/ip-link": json.dumps(
+            [link | {"stats64": {"rx": {}, "tx": {"packets": n, "dropped": value}}}]
+        )
+        for n, value in enumerate(drops)
+    }
+    found = observation(replace(host, captures=captures))
+    assert found is not None
+    (view,) = found.witnesses
+    assert (view.value, view.agrees) == (found.symptom.delta, True)

@@ -58,7 +58,7 @@ CPU_FACTS = ("reader.run_share", "reader.delay_share", "vcpu.run_share", "vcpu.d
 def plots_of(symptom: SymptomFacts) -> tuple[Plot, ...]:
     """Return what of the series can be drawn: packets lost and passed, and how the threads spent the time."""
     seconds = symptom.counted.seconds
-    if not symptom.drops or not seconds:
+    if not seconds or all(value is None for value in symptom.drops):
         return ()
     captures = symptom.counted.sample_captures
     marks = _snapshots(symptom, sum(seconds))

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from vnetkb.facts import ovs_twice
-from vnetkb.facts.deltas import difference
+from vnetkb.facts.deltas import difference, total
 from vnetkb.facts.model import Witness
 from vnetkb.language import tr
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from vnetkb.facts.device import DeviceFacts
 
@@ -85,7 +86,7 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
     paths = device.tables.paths(view.capture)
     if len(values) == 1:
         return Witness(view.label, values[0], None, paths)
-    moved = difference(values[0], values[-1], same_device=device.same_device, u32=device.is_u32(field))
+    moved = _in_steps(device, field, values)
     if moved is None or delta is None:
         return Witness(view.label, moved, None, paths)
     if view.lag_s and not delta:
@@ -102,6 +103,15 @@ def _witness(device: DeviceFacts, view: _View, field: str, delta: int | None, ra
     if agrees and tolerance >= max(moved / view.times, delta) and moved != delta * view.times:
         agrees = None  # any number so small would be within it
     return Witness(view.label, moved, agrees, paths, tolerance)
+
+
+def _in_steps(device: DeviceFacts, field: str, values: Sequence[int | None]) -> int | None:
+    """How far a count moved from the first snapshot to the last, in steps: it may wrap more than once."""
+    if values[0] is None or values[-1] is None:
+        return None
+    known = [value for value in values if value is not None]
+    same, u32 = device.same_device, device.is_u32(field)
+    return total([difference(a, b, same_device=same, u32=u32) for a, b in itertools.pairwise(known)])
 
 
 def _views(device: DeviceFacts, field: str) -> tuple[_View, ...]:
