@@ -160,6 +160,24 @@ def test_the_summary_counts_each_harm_under_its_own_name_and_taps_that_lose_noth
     assert "0 harmful, 0 to watch, 1 whose harm is not known, 0 taps without loss." in text
 
 
+def test_what_no_capture_shows_is_not_without_loss(tmp_path: Path) -> None:
+    """The host's devices were not captured, or a tap without its counters: neither is a sign of health."""
+    nothing = Host([], captures={"host/0/sysfs-net": None, "host/1/sysfs-net": None})
+    text = render_text(diagnose(build(read_bundle(nothing.write(tmp_path)), KB), KB))
+    assert text.rstrip().endswith("no network device in this bundle: nothing can be said about loss.")
+    lines = "vnet9/tun_flags:0x1002\nvnet9/ifindex:9\n"
+    whole = Device("vnet3", (0, 0), (5, 9))
+    captures = {f"host/{n}/sysfs-net": whole.sysfs(n) + lines for n in (0, 1)}
+    observations = build(read_bundle(Host([whole], captures=captures).write(tmp_path)), KB)
+    found = diagnose(observations, KB)
+    jsonschema.validate(json.loads(render_json(found)), SCHEMA, cls=jsonschema.Draft202012Validator)
+    last = "0 harmful, 0 to watch, 1 tap without loss, 1 tap whose counters are not known."
+    assert last in render_text(found)
+    asked = render_text(diagnose(observations, KB, devices=["vnet9"]))
+    assert "0 harmful, 0 to watch, 1 tap whose counters are not known." in asked
+    assert "not known" not in render_text(diagnose(observations, KB, devices=["vnet3"]))
+
+
 def test_of_devices_that_were_asked_for_the_others_are_not_counted(tmp_path: Path) -> None:
     observations = build(read_bundle(Host([RISING, QUIET]).write(tmp_path)), KB)
     text = render_text(diagnose(observations, KB, devices=["vnet3"]))

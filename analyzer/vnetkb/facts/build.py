@@ -147,7 +147,13 @@ def build(bundle: Bundle, kb: KnowledgeBase, asked: Collection[str] = ()) -> Obs
         root=manifest.root,
         hosts=(
             HostSummary(
-                manifest.host, manifest.kernel_release, len(topology.taps), len(topology.vms), _ovs(tables)
+                manifest.host,
+                manifest.kernel_release,
+                len(topology.taps),
+                len(topology.vms),
+                _ovs(tables),
+                len(topology.taps) + len(topology.other_devices),
+                _uncounted(topology, taps),
             ),
         ),
         observations=observations,
@@ -244,6 +250,12 @@ def _may_have_moved(device: DeviceFacts, watched: WatchedCounter) -> bool:
     field = watched.counter.partition(".")[2]
     values = [value for value in device.statistic(field) if value]
     return bool(values) and device.delta(field) != 0
+
+
+def _uncounted(topology: Topology, taps: Iterable[TapFacts]) -> tuple[str, ...]:
+    """Taps of which no snapshot shows how many packets they dropped, those that were left out included."""
+    counted = {tap.name for tap in taps if any(value is not None for value in tap.statistic("tx_dropped"))}
+    return tuple(name for name in topology.taps if name not in counted)
 
 
 def _remade(device: DeviceFacts) -> Notice:

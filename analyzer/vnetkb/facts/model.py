@@ -210,13 +210,25 @@ class Observation(NamedTuple):
 
 
 class HostSummary(NamedTuple):
-    """The machine a bundle came from, for the first line of a report."""
+    """The machine a bundle came from, for the first line of a report.
+
+    Attributes:
+        name: Its name.
+        kernel: Its kernel's release.
+        taps: How many taps it has.
+        vms: How many VMs.
+        ovs: Version of Open vSwitch, where that runs.
+        devices: How many network devices of all kinds the bundle shows.
+        uncounted: The taps of which no snapshot shows what they dropped.
+    """
 
     name: str
     kernel: str
     taps: int
     vms: int
     ovs: str | None = None
+    devices: int = 0
+    uncounted: tuple[str, ...] = ()
 
 
 class Taken(NamedTuple):

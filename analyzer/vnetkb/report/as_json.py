@@ -78,7 +78,15 @@ def _document(diagnosis: Diagnosis, findings: list[dict[str, Any]]) -> dict[str,
             "samples": diagnosis.samples,
         },
         "hosts": [
-            {"name": host.name, "kernel": host.kernel, "taps": host.taps, "vms": host.vms, "ovs": host.ovs}
+            {
+                "name": host.name,
+                "kernel": host.kernel,
+                "taps": host.taps,
+                "vms": host.vms,
+                "ovs": host.ovs,
+                "devices": host.devices,
+                "uncounted_taps": len(host.uncounted),
+            }
             for host in diagnosis.hosts
         ],
         "findings": findings,

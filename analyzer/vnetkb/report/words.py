@@ -277,6 +277,8 @@ def summary(diagnosis: Diagnosis) -> str:
     """Return the last line of the answer: how many findings of which harm, and how many taps have none."""
     if diagnosis.snapshots == 0:
         return tr("no snapshot in this bundle: nothing can be said about loss.")
+    if not diagnosis.findings and not any(host.devices for host in diagnosis.hosts):
+        return tr("no network device in this bundle: nothing can be said about loss.")
     current = [f for f in diagnosis.findings if f.symptom.state != PAST]
     harms = [str(finding.harm) for finding in current]
     parts = [
@@ -290,10 +292,15 @@ def summary(diagnosis: Diagnosis) -> str:
     listed = len(diagnosis.findings) - len(current)
     if listed:
         parts.append(tr("{count} of the past", count=listed))
-    if not diagnosis.asked:
-        taps = sum(host.taps for host in diagnosis.hosts)
+    unknown = {name for host in diagnosis.hosts for name in host.uncounted}
+    if diagnosis.asked:
+        unknown &= set(diagnosis.asked)
+    else:
         losing = {f.subject.name for f in current if f.subject.kind == "tap"}
-        parts.append(tr("{taps} without loss", taps=_taps(taps - len(losing))))
+        quiet = sum(host.taps for host in diagnosis.hosts) - len(losing | unknown)
+        parts.append(tr("{taps} without loss", taps=_taps(quiet)))
+    if unknown:
+        parts.append(tr("{taps} whose counters are not known", taps=_taps(len(unknown))))
     if diagnosis.past:
         counters = tr_count("{count} counter", "{count} counters", diagnosis.past)
         parts.append(tr("{counters} that moved in the past only (--all)", counters=counters))
