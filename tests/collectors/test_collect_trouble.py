@@ -223,6 +223,21 @@ def test_a_broken_pipe_for_progress_does_not_matter(host: FakeHost, shell: list[
     assert Bundle.read(Path(out.strip())).manifest["snapshots"]
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_cost_no_capture(host: FakeHost, shell: list[str], closed: str) -> None:
+    whole = Bundle.read(Path(host.run(shell, *QUICK).stdout.strip()))
+    whole.path.unlink()
+    done = host.run(shell, *QUICK, "--quiet", before=("sh", "-c", f'exec "$@" {closed}', "sh"))
+    (file,) = host.out.glob("*.tar.gz")
+    found = Bundle.read(file)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert whole.members["host/0/sysfs-net"]
+    for member in whole.members:
+        if member.startswith(("host/0/sysfs", "host/0/softnet", "host/0/tun-fdinfo")):
+            assert found.members[member] == whole.members[member], member
+
+
 @needs_root
 @pytest.mark.parametrize("size", ["8k", "100k", "300k"])
 def test_a_full_disk_leaves_nothing(host: FakeHost, shell: list[str], size: str) -> None:

@@ -130,6 +130,20 @@ def test_it_works_as_standard_input_of_the_shell_as_the_guest_agent_runs_it(
     assert "1/guest-proc-net-snmp" in unpack(done.stdout)
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_cost_no_capture(guest: Guest, shell: list[str], closed: str) -> None:
+    whole = unpack(guest.run(shell, "--output", "-", "--quiet").stdout)
+    run = ["sh", "-c", f'exec "$@" {closed}', "sh", *guest.words(shell, "--output", str(guest.out))]
+    environment = {"PATH": guest.path, "VNETKB_ROOT_PREFIX": str(guest.root)}
+    subprocess.run(run, env=environment, check=True, timeout=60)
+    (file,) = guest.out.iterdir()
+    found = unpack(gzip.decompress(file.read_bytes()).decode())
+    assert found["0/guest-sysfs-net"]
+    for path in whole:
+        if path.endswith(("guest-sysfs-net", "guest-proc-net-dev", "guest-ethtool-s")):
+            assert found[path] == whole[path]
+
+
 def test_only_what_the_knowledge_base_lists_is_taken(guest: Guest) -> None:
     for name in ("snmp6", "sockstat", "packet", "udp", "udp6"):
         guest.file(f"proc/net/{name}", "x\n")
