@@ -214,3 +214,21 @@ def test_three_packets_of_a_million_are_not_told_as_none(tmp_path: Path) -> None
     assert diagnosis.findings[0].harm_reason == "only 0.0003 % of all that was sent to it was lost"
     (alarm,) = [one for one in diagnosis.notices if one.rule == "alarm-threshold-noise"]
     assert "3 packets (0.0003 % of 999003 packets)" in alarm.text
+
+
+@pytest.mark.parametrize(("passed", "told"), [((900, 1800), True), ((900, 900), False)])
+def test_packets_that_left_a_ring_without_slots_are_told_against_it(
+    passed: tuple[int, int], *, told: bool, tmp_path: Path
+) -> None:
+    """By the code nothing gets into a ring of size zero: what left it came when it was longer."""
+    kb = load_kb()
+    device = Device("vnet3", (100, 200), passed, tx_queue_len=(0, 0))
+    (finding,) = diagnose(build(read_bundle(Host([device]).write(tmp_path)), kb), kb).findings
+    assert finding.cause is not None
+    assert finding.cause.id == "tap-ring-size-zero"
+    (candidate,) = [one for one in finding.candidates if one.rule is finding.cause]
+    against = [one.text for one in candidate.evidence if one.effect == "weakens"]
+    expected = [
+        "900 packets left the ring of vnet3 between the snapshots, so it had slots, for a while at least"
+    ]
+    assert against == (expected if told else [])

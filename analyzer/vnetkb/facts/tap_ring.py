@@ -29,6 +29,16 @@ def _progress(tap: TapFacts) -> Fact:
     return _movement(tap, "reader.progress", "tx_packets")
 
 
+@provides("reader.progress_between")
+def _progress_between(tap: TapFacts) -> Fact:
+    moved = tap.between_snapshots("tx_packets")
+    why = "" if moved is not None else tap.why_no_difference()
+    missing = () if moved is not None else ("sysfs-net",)
+    return Fact(
+        "reader.progress_between", moved, captures=tap.statistic_paths(), missing=missing, why_unknown=why
+    )
+
+
 def _slots(tap: TapFacts) -> int | None:
     lengths = [int(end) for end in tap.fact("tap.tx_queue_len").ends if isinstance(end, int)]
     return min(lengths, default=None)
