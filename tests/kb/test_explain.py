@@ -365,3 +365,10 @@ def test_words_of_a_title_lead_near(ours: KnowledgeBase, name: str, expected: st
 )
 def test_what_guests_print_leads_to_their_counter(ours: KnowledgeBase, name: str, counter: str) -> None:
     assert one(ours, name).id == counter
+
+
+@pytest.mark.parametrize(
+    "name", ["netstat -s 接收错误", "netstat -s Keine Anschlüsse", "netstat -e 字节 接收的"]
+)
+def test_a_translated_name_is_found_with_its_tool(name: str) -> None:
+    assert isinstance(explain(load.load_kb(), name, None), Explanation)

@@ -364,6 +364,9 @@ def _entries(kb: KnowledgeBase) -> Iterator[_Entry]:
                 words = frozenset(exact.split())
                 literal = alias.lower()
                 yield replace(entry, exact=exact, literal=literal, words=words, swapped=name.swapped)
+                if alias != name.name and not alias.isascii():
+                    # A name in another language is asked for with its tool too.
+                    yield replace(entry, exact=_plain(f"{name.tool} {alias}"), swapped=name.swapped)
     for reason, sites in drop_reasons(kb).items():
         title = tr("Given at {sites}", sites=", ".join(site.id for site in sites))
         yield _entry("drop reason", reason, reason, title)
