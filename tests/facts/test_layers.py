@@ -274,6 +274,12 @@ def test_a_loss_too_small_to_matter_comes_with_an_alarm_that_is_silent_for_it(tm
     assert "20 packets" in notice.text
 
 
+def test_the_alarms_expression_holds_a_name_with_a_quote_as_prometheus_reads_it(tmp_path: Path) -> None:
+    diagnosis = judge(Host([Device('a"\\b', (0, 20), (0, 4_000_000))]), tmp_path)
+    (notice,) = [n for n in diagnosis.notices if n.rule == "alarm-threshold-noise"]
+    assert r'rate(node_network_transmit_drop_total{device="a\"\\b"}[5m])' in notice.text
+
+
 def test_a_loss_that_matters_gets_no_such_advice(tmp_path: Path) -> None:
     diagnosis = judge(Host([Device("vnet3", (0, 20), (0, 900))]), tmp_path)
     assert not [n for n in diagnosis.notices if n.rule == "alarm-threshold-noise"]

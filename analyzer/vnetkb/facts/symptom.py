@@ -334,6 +334,13 @@ def _passed_metric(symptom: SymptomFacts) -> Fact:
     return _metric(symptom, "alarm.passed_metric", 1)
 
 
+@provides("alarm.device")
+def _device(symptom: SymptomFacts) -> Fact:
+    """Return the name as a quoted string of PromQL holds it; the kernel allows quotes in names."""
+    name = symptom.source.subject.name.replace("\\", "\\\\").replace('"', '\\"')
+    return Fact("alarm.device", name, captures=symptom.captures)
+
+
 @provides("alarm.offered")
 def _offered(symptom: SymptomFacts) -> Fact:
     """How many packets there were altogether, lost and passed."""
