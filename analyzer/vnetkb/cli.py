@@ -374,7 +374,8 @@ def path(
         devices = {s.name: s for s in observations.subjects.values() if isinstance(s, DeviceFacts)}
         for option, name in (("--to", to), ("--from", since)):
             if name is not None and name not in devices:
-                known = ", ".join(sorted(devices)) or "none"
+                fit = [one for one in devices if option == "--from" or path_in(observations, devices[one])]
+                known = ", ".join(sorted(fit)) or "none"
                 raise UsageProblem(f"{option} {name}: {bundle} has no such device, expected one of: {known}")
         entrance = devices[since] if since is not None else None
         no_way = refusal(entrance.topology, entrance.name, to) if entrance is not None else None

@@ -150,3 +150,11 @@ def test_a_device_that_is_not_there(option: str, tree: Path) -> None:
 
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{option} vnet9: {tree / HEALTHY} has no such device, expected one of: br0" in done.stderr
+
+
+def test_only_devices_that_have_a_path_are_proposed(tree: Path) -> None:
+    done = path("--to", "vnet9", str(tree / SWITCH))
+
+    named = done.stderr.rpartition(": ")[2].strip().split(", ")
+    assert "ovs-system" not in named
+    assert {path("--to", name, str(tree / SWITCH)).returncode for name in named} == {0}
