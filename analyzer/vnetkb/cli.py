@@ -872,11 +872,15 @@ def _emit(text: str) -> None:
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more at its end and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise UsageProblem(f"standard output: cannot be written: {error.strerror}") from error
+        _give_up_output()
+        if not isinstance(error, BrokenPipeError):
+            raise UsageProblem(f"standard output: cannot be written: {error.strerror}") from error
+
+
+def _give_up_output() -> None:
+    """Lead standard output nowhere: Python flushes once more at its end and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(text: str) -> None:
@@ -929,8 +933,7 @@ def _help_not_printed(error: BaseException) -> int:
     """Tell it, except of a reader who has left early (typer makes SystemExit of that)."""
     if isinstance(error, OSError):
         _complain(f"standard output: cannot be written: {error.strerror}")
-        # Python flushes once more at its end and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return EXIT_USAGE
     return EXIT_DONE
 
