@@ -214,11 +214,12 @@ def seen_at(site: Site, trigger: Trigger) -> Seen:
 
     What comes from elsewhere comes now and then; what the trigger itself moves comes each time.
     """
-    for _ in range(PLAYED_AT_MOST):
-        seen = play(site, trigger)
+    seen = play(site, trigger)
+    for _ in range(PLAYED_AT_MOST - 1):
         stranger = any(_machine_wide(place) for place in unexpected(site, seen))
         if not stranger and not (seen.traced and len(seen.reasons) > seen.loss.freed):
             break
+        seen = play(site, trigger)
     return seen
 
 
