@@ -4,15 +4,20 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulated import START, Device, Host, schedstat_series, status
 from vnetkb.bundle import read_bundle
 from vnetkb.diagnosis import diagnose
 from vnetkb.diagnosis.conditions import Situation, holding
-from vnetkb.diagnosis.wording import lowered, quantity, shown
+from vnetkb.diagnosis.wording import lowered, percent, quantity, shown
 from vnetkb.facts import Fact, build
 from vnetkb.kb.load import load_kb
 from vnetkb.kb.model import AllOf, FactOperand, FactTest, Hold, Operator, Over
+from vnetkb.report.as_text import render_text
+
+BOUNDS = (0.01, 1, 100)
 
 
 class Series:
@@ -188,6 +193,9 @@ def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> Non
     [
         (0.0003003, "%", "0.0003 %"),
         (0.00994, "%", "0.0099 %"),
+        (0.0099999, "%", "0.00999 %"),
+        (0.00996, "%", "0.00996 %"),
+        (0.01, "%", "0.01 %"),
         (0.0996, "%", "0.1 %"),
         (0.996, "%", "0.996 %"),
         (0.9949, "%", "0.99 %"),
@@ -205,6 +213,29 @@ def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> Non
 )
 def test_a_little_is_not_nothing_and_nearly_all_is_not_all(value: float, unit: str, text: str) -> None:
     assert quantity(value, unit) == text
+
+
+@given(
+    value=st.one_of(
+        *(st.floats(most * 0.99, most * 1.01) for most in BOUNDS), st.floats(0, 100), st.just(0.99999996)
+    )
+)
+def test_no_share_is_told_as_a_bound_that_it_does_not_reach(value: float) -> None:
+    """The same in the line of the loss, in the reason for its harm and in a comparison."""
+    for told in (quantity(value, "%"), percent(value / 100)):
+        shown = 0.0 if told == "under 0.001 %" else float(told.removesuffix(" %"))
+        for most in BOUNDS:
+            if abs(value - most) > 1e-7 * most:
+                assert (shown >= most) == (value >= most), told
+
+
+def test_the_line_of_a_loss_and_the_reason_for_its_harm_tell_one_share(tmp_path: Path) -> None:
+    kb = load_kb()
+    bundle = read_bundle(Host([Device("vnet3", (0, 99_960), (0, 40))]).write(tmp_path))
+    diagnosis = diagnose(build(bundle, kb), kb)
+    text = render_text(diagnosis)
+    assert "+99960 in 10.0 s: 99.9 % of all that was sent to it" in text
+    assert "99.9 % of" in diagnosis.findings[0].harm_reason
 
 
 def test_three_packets_of_a_million_are_not_told_as_none(tmp_path: Path) -> None:

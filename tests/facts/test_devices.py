@@ -49,6 +49,18 @@ def test_a_device_is_of_the_kind_that_its_driver_tells(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("missed", [(0, 0), (50, 0)])
+def test_a_counter_that_was_cleared_is_not_another_one_that_stands_at_zero_too(
+    missed: tuple[int, int], tmp_path: Path
+) -> None:
+    values = {"rx_fifo_errors": (100, 0), "rx_missed_errors": missed, "rx_over_errors": (0, 0)}
+    more = {f"statistics/{name}": each for name, each in values.items()}
+    device = Device("eth0", tun_flags=None, more=more)
+    captures = {f"host/{n}/sysfs-net-links": DRIVER for n in range(2)}
+    found = observe(Host([device], captures=captures), tmp_path).observations
+    assert ("nic.rx_fifo_errors", 100) in {(one.symptom.counter, one.symptom.earlier) for one in found}
+
+
 def test_what_a_guest_sends_and_the_tap_drops_is_a_symptom_of_its_own(tmp_path: Path) -> None:
     tap = Device(
         "vnet3",

@@ -288,6 +288,21 @@ def test_counters_that_were_cleared_to_zero_are_no_health() -> None:
     found = observation(of_many([(1000, 100), (2, 0)], (7, 7)))
     assert found is not None
     assert (found.symptom.delta, found.symptom.earlier) == (None, 100)
+    assert found.symptom.why_unknown.startswith("its counters began anew")
+
+
+@pytest.mark.parametrize(
+    ("release", "why"),
+    [
+        (RELEASES[False], "it went back between the snapshots: its counter began anew"),
+        ("9.9-own", "it went back between the snapshots: whether it wrapped or began anew is not known"),
+    ],
+)
+def test_of_a_counter_that_alone_went_back_it_is_told_so(release: str, why: str) -> None:
+    """Two snapshots of the same device are there: that is not what it lacks."""
+    found = observation(replace(of_many([(1000, 100), (2000, 0)], (7, 7)), release=release))
+    assert found is not None
+    assert (found.symptom.delta, found.symptom.earlier, found.symptom.why_unknown) == (None, 100, why)
 
 
 def test_a_wrap_to_zero_is_loss() -> None:

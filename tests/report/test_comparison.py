@@ -212,6 +212,30 @@ def test_devices_with_pseudonyms_are_matched_only_where_there_is_one_of_a_kind(t
     assert "maskedif1 (now maskedif7)" in render_text(three)
 
 
+@pytest.mark.parametrize(("again", "same"), [("maskedvm2", True), ("maskedvm1", False)])
+def test_a_guest_is_not_compared_with_another_that_is_the_only_one_too(
+    again: str, *, same: bool, tmp_path: Path
+) -> None:
+    """Of either bundle one VM shows its inside; by their ports they are one VM, or two."""
+    idle = Device("vnet4", (0, 0), (0, 900), ifindex=(9, 9))
+    before = vms([Device("vnet3"), idle], [FIRST_MAC, SECOND_MAC])
+    after = vms([idle, Device("vnet3")], [FIRST_MAC, SECOND_MAC])
+    comparison = compared(tmp_path, seen_inside(before, "maskedvm1"), seen_inside(after, again))
+    (one,) = [each for each in comparison.outcomes if each.subject.kind == "guest_udp"]
+    assert one.name_after == ("maskedvm2 UDP" if same else None)
+    assert ("pseudonyms of its own" in one.text) is not same
+
+
+def seen_inside(host: Host, name: str) -> Host:
+    """Return the host with what a guest counts, whose sockets lose a tenth of the datagrams."""
+    head = "Udp: InDatagrams NoPorts InErrors OutDatagrams RcvbufErrors SndbufErrors InCsumErrors\n"
+    inside = {
+        f"guest:{name}/{n}/guest-proc-net-snmp": head + f"Udp: {900 * n} 0 {100 * n} 0 {100 * n} 0 0\n"
+        for n in range(2)
+    }
+    return replace(host, captures={**host.captures, **inside})
+
+
 def test_of_a_masked_and_an_unmasked_bundle_the_error_says_so(tmp_path: Path) -> None:
     with pytest.raises(UnusableInput, match="only one of the two is masked"):
         compared(tmp_path, of(BROKEN), vms([MENDED], [FIRST_MAC]))

@@ -8,7 +8,7 @@ the two bundles makes no difference; only rates and shares are compared.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -208,26 +208,34 @@ def _by_port(first: Observations, second: Observations) -> Mapping[Key, Key]:
     A VM is the one at the other end of the same port; what else bears a pseudonym is found where it is the
     only one of its kind in both.
     """
-    taps = [key for key in first.subjects if key[0] == "tap" and key in second.subjects]
-    vms: dict[str, set[str]] = defaultdict(set)
-    for key in taps:
-        one, other = first.subjects[key].subject.vm, second.subjects[key].subject.vm
-        if one and other:
-            vms[one].add(other)
+    pairs = _vms_at_ports(first, second)
+    ours, theirs = (Counter(pair[end] for pair in pairs) for end in (0, 1))
+    vms = {one: other for one, other in pairs if ours[one] == theirs[other] == 1}
     alone = _only_ones(first), _only_ones(second)
     found: dict[Key, Key] = {}
     for key, source in first.subjects.items():
         kind, name = key
         vm = source.subject.vm
-        if kind in alone[0] and kind in alone[1] and alone[0][kind] == name:
-            found[key] = (kind, alone[1][kind])
-        elif not PSEUDONYM.search(name):
+        if not PSEUDONYM.search(name):
             found[key] = key
-        elif vm and len(vms[vm]) == 1 and name.startswith(vm) and not PSEUDONYM.search(name[len(vm) :]):
-            found[key] = (kind, next(iter(vms[vm])) + name[len(vm) :])
+        elif vm in vms and name.startswith(vm) and not PSEUDONYM.search(name[len(vm) :]):
+            found[key] = (kind, vms[vm] + name[len(vm) :])
+        elif alone[0].get(kind) == name and kind in alone[1]:
+            other = kind, alone[1][kind]
+            its = second.subjects[other].subject.vm
+            # no port tells that these are two VMs
+            if all((a == vm) == (b == its) for a, b in pairs):
+                found[key] = other
     named = ((one.subject.kind, one.subject.name) for one in first.observations)
     unlisted = {key: key for key in named if key not in first.subjects and not PSEUDONYM.search(key[1])}
     return unlisted | {key: other for key, other in found.items() if other in second.subjects}
+
+
+def _vms_at_ports(first: Observations, second: Observations) -> frozenset[tuple[str, str]]:
+    """The VM behind each port that both show, by its names in the first bundle and in the second."""
+    taps = [key for key in first.subjects if key[0] == "tap" and key in second.subjects]
+    ends = [(first.subjects[key].subject.vm, second.subjects[key].subject.vm) for key in taps]
+    return frozenset((one, other) for one, other in ends if one and other)
 
 
 def _only_ones(observations: Observations) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from vnetkb.diagnosis.wording import percent
 from vnetkb.facts.balance import balance, has_subject, lacking
 from vnetkb.facts.bounds import covered
 from vnetkb.language import mark, tr
@@ -210,7 +211,7 @@ def _still(before: Symptom, now: _Now) -> tuple[Outcome, str]:
     """What it means that nothing was lost: only where enough came that something would have been lost."""
     if before.ratio is not None and now.came is not None:
         expected = now.came * before.ratio
-        words = {"came": amount(now.came), "share": _percent(before.ratio), "expected": amount(expected)}
+        words = {"came": amount(now.came), "share": percent(before.ratio), "expected": amount(expected)}
         if expected < EXPECTED + now.hidden:
             told = tr(
                 "nothing is lost, but only {came} packets came: at {share} before, {expected} lost ones "
@@ -242,7 +243,7 @@ def _hidden(now: _Now) -> str:
 def _going_on(before: Symptom, now: _Now) -> tuple[Outcome, str]:
     after = now.delta / now.came if now.came else None
     if before.ratio is not None and after is not None:
-        words = {"one": _percent(before.ratio), "two": _percent(after)}
+        words = {"one": percent(before.ratio), "two": percent(after)}
         outcome = _than(before.ratio, after)
         if outcome == "partly":
             return outcome, tr("still lost, but {two} instead of {one}", **words)
@@ -303,10 +304,3 @@ def amount(number: float) -> str:
         return f"{number:.0f}"
     text = f"{number:.1f}" if number >= 1 else f"{number:.2g}"
     return "0" if "e" in text else text.removesuffix(".0")
-
-
-def _percent(ratio: float) -> str:
-    value = WHOLE * ratio
-    if 0 < value < 0.001:  # noqa: PLR2004
-        return tr("under 0.001 %")
-    return f"{value:.3g} %"

@@ -12,7 +12,7 @@ from vnetkb.kb.model import Over
 from vnetkb.language import Language, spoken, tr, tr_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from vnetkb.facts.model import Fact, FactSource, Value
     from vnetkb.kb.model import KnowledgeBase
@@ -22,8 +22,8 @@ PLACEHOLDER = re.compile(r"(?<![A-Z])\{([a-z][a-z0-9_.]*)\}")
 CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]*(?![A-Za-z0-9_])")
 SHORT = 10
 SMALL = 0.1
-SHARES = ((1, 3), (100, 1))
-"""From where on a loss harms, and all of it: a share that is less is told with so many digits."""
+SHARES = ((0.01, 5), (1, 3), (100, 1))
+"""Where a loss is watched from, where it harms, and all of it: a share just below has so many decimals."""
 
 
 NAMES = ("Open vSwitch", "NetKVM", "Windows", "Linux")
@@ -70,15 +70,44 @@ def quantity(value: Value | None, unit: str | None) -> str:
 def _digits(value: float, *, whole: bool) -> str:
     """Return a number with the digits that matter.
 
-    What is not 0 never reads so; nor does a share (``whole``) read 1 or 100 that is less.
+    What is not 0 never reads so; nor does a share (``whole``) read 0.01, 1 or 100 that is less.
     """
-    if 0 < abs(value) < SMALL:
-        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
-    exact = round(value, 6)  # what arithmetic on floats adds in the last places is no loss
+    exact = _without_noise(value)
     for most, places in SHARES:
         if whole and most - 0.5 / 10 ** (places - 1) <= exact < most:
             return f"{math.floor(exact * 10**places) / 10**places:g}"
+    if 0 < abs(value) < SMALL:
+        return f"{value:.{1 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
     return f"{value:.2f}".rstrip("0").rstrip(".") if abs(value) < SHORT else f"{value:.0f}"
+
+
+def _without_noise(value: float) -> float:
+    """Return a number without what arithmetic on floats adds in its last places, which is no loss."""
+    return float(f"{value:.8g}")
+
+
+def percent(ratio: float, whole: Callable[[float], int] = round) -> str:
+    """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``.
+
+    Args:
+        ratio: The share, 0 to 1.
+        whole: How it is rounded; what is less than 0.01, 1 or 100 % is never rounded up to that by itself.
+    """
+    value = 100 * ratio
+    if 0 < value < 0.001:  # noqa: PLR2004
+        return tr("under 0.001 %")
+    text = digits(value, whole)
+    if whole is round and any(_without_noise(value) < most <= float(text) for most, _ in SHARES):
+        text = digits(value, math.floor)
+    return f"{text} %"
+
+
+def digits(value: float, whole: Callable[[float], int] = round) -> str:
+    """Return a number with the three digits that matter, or all of those before the point."""
+    places = 0 if value >= 100 or not value else 2 - math.floor(math.log10(value))  # noqa: PLR2004
+    # what arithmetic on floats adds in the last places is no reason to round up
+    told = whole(round(value * 10**places, 6)) / 10**places
+    return f"{told:.3g}" if told < 100 else f"{told:.0f}"  # noqa: PLR2004
 
 
 def present(fact: Fact) -> Value | None:

@@ -184,7 +184,7 @@ class DeviceFacts:
             self.statistic_paths(),
             (self.timeline.path,) if self.timeline and samples else (),
             () if known else ("sysfs-net",),
-            "" if known else self.why_no_difference(),
+            "" if known else self.why_no_difference(field),
             waited and waited.began,
             waited and waited.covers_s,
         )
@@ -223,6 +223,10 @@ class DeviceFacts:
 
     def statistic_paths(self) -> tuple[str, ...]:
         """Members that :meth:`statistic` reads: one of each snapshot that shows the device."""
+        return self._statistic_paths
+
+    @cached_property
+    def _statistic_paths(self) -> tuple[str, ...]:
         found: list[str] = []
         for n in self.tables.snapshots:
             if (self.tables.get("sysfs-net", n) or {}).get(self.name) is not None:
@@ -319,12 +323,16 @@ class DeviceFacts:
             return None
         return _Waited(moved, began, round(manifest.snapshots[-1].monotonic_s - began[0], 2))
 
-    def why_no_difference(self) -> str:
+    def why_no_difference(self, key: str) -> str:
         """Why it is not known how far a counter moved."""
         if self.same_device is False:
             return tr("it was made anew meanwhile: its ifindex changed")
         if self.restarted:
             return tr("its counters began anew meanwhile: a count of its packets went back")
+        if goes_back(self.statistic(key)) or goes_back(self._samples_of(key)):
+            if self.is_u32(key) is False:
+                return tr("it went back between the snapshots: its counter began anew")
+            return tr("it went back between the snapshots: whether it wrapped or began anew is not known")
         return tr("it needs two snapshots of the same device")
 
     def is_u32(self, key: str) -> bool | None:

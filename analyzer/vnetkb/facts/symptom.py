@@ -413,7 +413,7 @@ def _is_another(source: SubjectSource, watched: WatchedCounter, counted: Counted
             continue
         if counted.delta is not None and other.delta == counted.delta != 0:
             return True
-        if not counted.delta and other.last == counted.last:
+        if not counted.delta and other.values == counted.values:
             return True
     return False
 

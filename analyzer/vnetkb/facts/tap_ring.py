@@ -20,7 +20,7 @@ def _movement(tap: TapFacts, name: str, key: str) -> Fact:
     captures = tap.statistic_paths() + ((tap.timeline.path,) if tap.timeline and samples else ())
     delta = tap.delta(key)
     missing = () if delta is not None else ("sysfs-net",)
-    why = "" if delta is not None else tap.why_no_difference()
+    why = "" if delta is not None else tap.why_no_difference(key)
     return Fact(name, delta, (), samples, captures, missing, why)
 
 
@@ -32,7 +32,7 @@ def _progress(tap: TapFacts) -> Fact:
 @provides("reader.progress_between")
 def _progress_between(tap: TapFacts) -> Fact:
     moved = tap.between_snapshots("tx_packets")
-    why = "" if moved is not None else tap.why_no_difference()
+    why = "" if moved is not None else tap.why_no_difference("tx_packets")
     missing = () if moved is not None else ("sysfs-net",)
     return Fact(
         "reader.progress_between", moved, captures=tap.statistic_paths(), missing=missing, why_unknown=why

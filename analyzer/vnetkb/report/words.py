@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from vnetkb.diagnosis.wording import lowered
+from vnetkb.diagnosis.wording import digits, lowered, percent
 from vnetkb.kb.model import Status
 from vnetkb.language import Language, mark, spoken, tr, tr_count, tr_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from vnetkb.diagnosis import Diagnosis, Finding
     from vnetkb.diagnosis.model import Alarm, AppliedRemedy, AppliedSetting, Candidate, Group, NextStep
@@ -118,7 +118,7 @@ def bounds(seen: Symptom) -> list[str]:
     """
     found = []
     if seen.rate is not None:
-        least, most = _digits(seen.rate.least, math.floor), _digits(seen.rate.most, math.ceil)
+        least, most = digits(seen.rate.least, math.floor), digits(seen.rate.most, math.ceil)
         found.append(
             tr("{rate} a second", rate=least)
             if least == most
@@ -129,22 +129,6 @@ def bounds(seen: Symptom) -> list[str]:
         if low != high:
             found.append(tr("share {least} to {most}", least=low, most=high))
     return found
-
-
-def percent(ratio: float, whole: Callable[[float], int] = round) -> str:
-    """Return a share as per cent with the digits that matter: ``12 %``, ``0.031 %``, ``under 0.001 %``."""
-    value = 100 * ratio
-    if 0 < value < 0.001:  # noqa: PLR2004
-        return tr("under 0.001 %")
-    return f"{_digits(value, whole)} %"
-
-
-def _digits(value: float, whole: Callable[[float], int] = round) -> str:
-    """Return a number with the three digits that matter, or all of those before the point."""
-    digits = 0 if value >= 100 or not value else 2 - math.floor(math.log10(value))  # noqa: PLR2004
-    # what arithmetic on floats adds in the last places is no reason to round up
-    shown = whole(round(value * 10**digits, 6)) / 10**digits
-    return f"{shown:.3g}" if shown < 100 else f"{shown:.0f}"  # noqa: PLR2004
 
 
 def why(finding: Finding) -> str:
