@@ -182,7 +182,7 @@ def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> Non
     assert slept
     for one in slept:
         assert one.inferred is (nics > 1)
-        assert ("inferred: only names and order" in one.text) is (nics > 1)
+        assert ("inferred: it is not certain" in one.text) is (nics > 1)
     told = [one for each in finding.candidates for one in each.evidence if one.fact == "tap.tx_queue_len"]
     assert told
     assert not any("inferred" in one.text for one in told)

@@ -202,6 +202,25 @@ def test_devices_with_pseudonyms_are_matched_only_where_there_is_one_of_a_kind(t
     )
     assert [one.outcome for one in two.outcomes] == ["unknown"]
     assert "pseudonyms of its own" in two.outcomes[0].text
+    (tmp_path / "turned").mkdir()
+    turned = compared(
+        tmp_path / "turned",
+        Host([bad, other], name="maskedhost1", masked=True),
+        Host(
+            [replace(other, name="maskedif1"), replace(bad, name="maskedif2")],
+            name="maskedhost1",
+            masked=True,
+        ),
+    )
+    assert [one.outcome for one in turned.outcomes] == ["unknown"]
+    assert turned.new == ()  # it may be the one that lost before
+    (tmp_path / "began").mkdir()
+    began = compared(
+        tmp_path / "began",
+        Host([good, other], name="maskedhost1", masked=True),
+        Host([bad, other], name="maskedhost1", masked=True),
+    )
+    assert [one.subject.name for one in began.new] == ["maskedif1"]
     (tmp_path / "single").mkdir()
     three = compared(
         tmp_path / "single",

@@ -143,7 +143,7 @@ def compare(
         )
     own_names = _own_names(first, second)
     partners = _by_port(first, second) if own_names else _partners(first, second)
-    new = tuple(_new(before[1], after[1], partners))
+    new = tuple(_new(before[1], after[1], partners, own_names=own_names))
     unseen = {one.id: absent for one in new if (absent := lacking(one.symptom, first))}
     return Comparison(
         first.taken,
@@ -345,15 +345,27 @@ def _change(before: Moved, after: Moved) -> tuple[Change, str]:
     return ("more", "") if two > one * FACTOR else ("same", "")
 
 
-def _new(before: Diagnosis, after: Diagnosis, partners: Mapping[Key, Key]) -> Iterator[Finding]:
-    known: dict[Key, list[Symptom]] = {}
+def _new(
+    before: Diagnosis, after: Diagnosis, partners: Mapping[Key, Key], *, own_names: bool
+) -> Iterator[Finding]:
+    """Yield the losses of the second bundle that the first did not show.
+
+    Where each has pseudonyms of its own, one whose subject is nobody's partner may be any of its kind.
+    """
+    known: dict[Key, list[Symptom]] = defaultdict(list)
+    unplaced: dict[str, list[Symptom]] = defaultdict(list)
     for finding in before.findings:
         key = (finding.subject.kind, finding.subject.name)
         if key in partners:
-            known.setdefault(partners[key], []).append(finding.symptom)
+            known[partners[key]].append(finding.symptom)
+        elif own_names and PSEUDONYM.search(finding.subject.name):
+            unplaced[finding.subject.kind].append(finding.symptom)
+    placed = frozenset(partners.values())
     for finding in after.findings:
         key = (finding.subject.kind, finding.subject.name)
-        if _rising(finding) and not any(same_loss(one, finding.symptom) for one in known.get(key, ())):
+        unknown = key not in placed and PSEUDONYM.search(finding.subject.name)
+        shown = unplaced.get(key[0], ()) if unknown else known.get(key, ())
+        if _rising(finding) and not any(same_loss(one, finding.symptom) for one in shown):
             yield finding
 
 

@@ -412,7 +412,7 @@ def _evidence(
         used_facts = outcome.facts or (fact,)
         inferred = [used.name for used in used_facts if used.inferred]
         if any(name == fact.name or f"{{{name}}}" in (says or "") for name in inferred):
-            text = tr("{text} (inferred: only names and order tie these threads to the port)", text=text)
+            text = tr("{text} (inferred: it is not certain that these threads serve this port)", text=text)
         captures = tuple(dict.fromkeys(path for used in used_facts for path in used.captures))
         rests_on = tuple((used.name, used.captures) for used in used_facts)
         value = _plain(fact.value, fact.ends, fact.samples)
