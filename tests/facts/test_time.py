@@ -360,6 +360,18 @@ def test_of_many_snapshots_a_difference_is_right_or_unknown(
             assert found.symptom.delta in {whole, whole % U32 if u32 else whole}
 
 
+def test_where_no_ifindex_is_told_a_snapshot_that_lacks_the_device_hides_what_moved() -> None:
+    """Meanwhile it may have been made anew."""
+    host = of_many([(1000, 100), None, (3000, 120)], (7, 7, 7))
+    captures = {
+        path: text and "".join(line for line in text.splitlines(keepends=True) if "ifindex" not in line)
+        for path, text in (host.content() | dict(host.captures)).items()
+    }
+    found = observation(replace(host, captures=captures))
+    assert found is not None
+    assert (found.symptom.state, found.symptom.delta, found.symptom.total) == ("unknown", None, 120)
+
+
 def test_another_tools_view_of_a_counter_that_wrapped_twice_agrees() -> None:
     drops = (U32 - 10, 5, U32 - 20, 30)
     host = of_many([(n, value) for n, value in enumerate(drops)], (7,) * 4, u32=True)
