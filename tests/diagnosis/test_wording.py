@@ -191,6 +191,7 @@ def test_what_rests_on_a_join_by_order_says_so(nics: int, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
+        (0.0000003, "%", "under 0.00001 %"),
         (0.0003003, "%", "0.0003 %"),
         (0.00994, "%", "0.0099 %"),
         (0.0099999, "%", "0.00999 %"),
@@ -223,7 +224,7 @@ def test_a_little_is_not_nothing_and_nearly_all_is_not_all(value: float, unit: s
 def test_no_share_is_told_as_a_bound_that_it_does_not_reach(value: float) -> None:
     """The same in the line of the loss, in the reason for its harm and in a comparison."""
     for told in (quantity(value, "%"), percent(value / 100)):
-        shown = 0.0 if told == "under 0.001 %" else float(told.removesuffix(" %"))
+        shown = 0.0 if told.startswith("under 0.") else float(told.removesuffix(" %"))
         for most in BOUNDS:
             if abs(value - most) > 1e-7 * most:
                 assert (shown >= most) == (value >= most), told

@@ -22,6 +22,7 @@ PLACEHOLDER = re.compile(r"(?<![A-Z])\{([a-z][a-z0-9_.]*)\}")
 CAPITALS = re.compile(r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9_]*(?![A-Za-z0-9_])")
 SHORT = 10
 SMALL = 0.1
+NEXT_TO_NOTHING = 0.00001
 SHARES = ((0.01, 5), (1, 3), (100, 1))
 """Where a loss is watched from, where it harms, and all of it: a share just below has so many decimals."""
 
@@ -59,6 +60,8 @@ def quantity(value: Value | None, unit: str | None) -> str:
         return tr("yes") if value else tr("no")
     if isinstance(value, frozenset):
         return ", ".join(sorted(value)) or tr("none")
+    if unit == "%" and isinstance(value, float) and 0 < value < NEXT_TO_NOTHING:
+        return tr("under 0.00001 %")
     text = _digits(value, whole=unit == "%") if isinstance(value, float) else str(value)
     if not unit or unit == "count" or isinstance(value, str):
         return text
