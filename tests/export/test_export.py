@@ -67,6 +67,27 @@ def test_large_and_missing_numbers_are_kept_as_they_are(host: Host, tmp_path: Pa
     assert list(drops.value) == [100, MOST - 1, MOST]
 
 
+def test_each_value_names_its_own_member_where_a_snapshot_is_missing(tmp_path: Path) -> None:
+    device = Device(
+        "vnet3",
+        (5, 0, 25),
+        (0, 0, 900),
+        ifindex=(7, 7, 7),
+        tx_queue_len=(1000,) * 3,
+        carrier=("1",) * 3,
+        flags=("0x1003",) * 3,
+    )
+    lacking = Host([device], snapshots=3, captures={"host/1/sysfs-net": None})
+    bundle, observations = observed(lacking, tmp_path)
+    counters = tables(bundle, observations, KB)["counters"]
+    dropped = counters[(counters.counter == "tap.tx_dropped") & counters.value.notna()]
+    assert list(zip(dropped.value, dropped.members, strict=True)) == [
+        (5, "host/0/sysfs-net"),
+        (25, "host/2/sysfs-net"),
+    ]
+    assert dropped.line.notna().all()
+
+
 def test_one_snapshot_has_values_and_no_deltas(tmp_path: Path) -> None:
     bundle, observations = observed(Host([Device("vnet3", (5, 5), (9, 9))], snapshots=1), tmp_path)
     frames = tables(bundle, observations, KB)
